@@ -1,0 +1,46 @@
+# Everything a person or the CI does; works on a bare machine with Python 3.11+ and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+GOLDEN ?= ../shared/golden
+
+.PHONY: help setup demo test check golden format clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# uv, where it is installed, takes a third of pip's time. --group needs pip 25.1.
+$(VENV)/.installed: pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python -e . --group dev; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+		$(BIN)/python -m pip install --quiet -e . --group dev; \
+	fi
+	@touch $@
+
+setup: $(VENV)/.installed ## create .venv and install roadseg with its development tools
+
+demo: setup ## run the main job on rendered streets and say where the pictures are
+	$(BIN)/roadseg demo
+
+test: setup ## run the whole test suite
+	$(BIN)/python -m pytest
+
+check: setup ## lint, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: setup ## compare every network with its numeric reference: make golden GOLDEN=folder
+	$(BIN)/python -m tests.golden.check $(GOLDEN)
+
+format: setup ## sort imports and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove what setup, tests and builds leave behind
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

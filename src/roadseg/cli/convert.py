@@ -1,0 +1,246 @@
+"""``roadseg convert``: from a checkpoint to a weight file that says what it is."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from roadseg import __version__
+from roadseg.cli.pairs import pair_texts, parse_pairs
+from roadseg.cli.presets import Preset, preset_named, preset_of
+from roadseg.cli.terminal import Flag, Options, Talk, Terminal, size_text
+from roadseg.errors import InputError, LabelError, OutputError, RecipeError, WeightsError
+from roadseg.recipes import Preprocess
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from roadseg.inference import WeightsCard
+    from roadseg.labels import LabelSpace
+    from roadseg.models.weights import CheckpointFile
+
+__all__ = ["Convert"]
+
+_DESCRIBING = ("model", "options", "space", "preprocess", "preset")
+_Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
+_Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert:
+    """Turn a checkpoint into a weight file that says what it is.
+
+    Nothing in the checkpoint is executed. Known published files need no further flags.
+
+        roadseg convert espnet_p_2_q_8_camvid.pth -o espnet.safetensors
+        roadseg convert mine.pth --model fast-scnn --space cityscapes-19 -o mine.safetensors
+        roadseg convert runs/mine/best.safetensors --half -o small.safetensors
+
+    Attributes:
+        old: A .pth or .safetensors file; one of roadseg's own is saved anew.
+        new: The file to write, NAME.safetensors.
+        preset: What published weights are: espnet-camvid, espnet-cityscapes or espnet-c-cityscapes.
+        model: Network (`roadseg models`), or package.module:callable (default: recognized from the weights).
+        options: Options of the network, for example alpha2=2 alpha3=8.
+        space: Label space of the channels (`roadseg labels`), or a .txt file with one class name per line.
+        preprocess: How its input is made: order=BGR mean=1,2,3 std=1,2,3 scale=1/255 size=512,1024 (height, width).
+        half: Store numbers in half precision.
+        score: Scores to record, files written by `roadseg evaluate --out`.
+        license: License to record.
+        note: Remark to record.
+        trust_code: Accept a weight file of ours whose network is package.module:callable, and run that code.
+    """
+
+    old: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OLD", help_behavior_hint="")]
+    new: Annotated[
+        Path, tyro.conf.arg(name="out", aliases=["-o"], metavar="NEW", help_behavior_hint="(required)")
+    ]
+    preset: _Name = None
+    model: _Name = None
+    options: Options = ()
+    space: _Name = None
+    preprocess: Options = ()
+    half: Flag = False
+    score: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")] = ()
+    license: _Text = None
+    note: _Text = None
+    trust_code: Flag = False
+    terminal: Talk = field(default_factory=Terminal)
+
+    def run(self) -> int:
+        """Read, describe, write, and say what was written."""
+        import torch
+
+        from roadseg.inference import save_package
+        from roadseg.models import read_state
+        from roadseg.models.bundled import CARD_KEY, WEIGHTS_SUFFIX
+
+        if self.new.suffix != WEIGHTS_SUFFIX:
+            raise OutputError(
+                "is no name of a weight file", where=self.new, remedy=f"let it end in {WEIGHTS_SUFFIX}"
+            )
+        checkpoint = read_state(self.old)
+        if CARD_KEY in checkpoint.metadata:
+            model, card = self._reread()
+        else:
+            model, card = self._describe(checkpoint)
+        card = dataclasses.replace(card, scores=(*card.scores, *map(_read_score, self.score)))
+        save_package(self.new, model, card, torch.float16 if self.half else None)
+        self._tell(card)
+        return 0
+
+    def _reread(self) -> "tuple[nn.Module, WeightsCard]":
+        """Return the network and the card of a file of ours, with a new license or note where given."""
+        from roadseg.inference import load_package
+
+        if given := [name for name in _DESCRIBING if getattr(self, name)]:
+            flags = ", ".join(f"--{name}" for name in given)
+            raise WeightsError("says already what it is", where=self.old, remedy=f"leave out {flags}")
+        model, card = load_package(self.old, trust_code=self.trust_code)
+        provenance = dict(card.provenance) | ({"note": self.note} if self.note else {})
+        return model, dataclasses.replace(card, license=self.license or card.license, provenance=provenance)
+
+    def _describe(self, checkpoint: "CheckpointFile") -> "tuple[nn.Module, WeightsCard]":
+        """Build the network of a foreign checkpoint, load it, and make its card."""
+        from roadseg.inference import WeightsCard, file_sha256
+        from roadseg.models import build, load_weights
+        from roadseg.models.layouts import detect
+
+        sha256 = file_sha256(self.old)
+        preset = preset_named(self.preset) if self.preset else preset_of(sha256)
+        found = detect(checkpoint.state)
+        name = self.model or (found.model if found else None) or (preset.model if preset else None)
+        if name is None:
+            raise WeightsError(
+                "holds the weights of no network that roadseg recognizes",
+                where=self.old,
+                remedy="name it with --model, as package.module:callable if it is your own",
+            )
+        options = dict(found.options) if found is not None and found.model == name else {}
+        options |= parse_pairs(self.options, "--options")
+        space = self._space(preset, found.num_classes if found is not None and found.model == name else None)
+        model = build(name, space.num_classes, **options)
+        report = load_weights(model, checkpoint)
+        if report.flushed:
+            self.terminal.note(
+                f"{report.flushed} denormal values were set to zero: they only slow processors down"
+            )
+        provenance = {"converted_from": self.old.name, "converted_by": f"roadseg {__version__}"}
+        provenance |= {"published": preset.source} if preset else {}
+        provenance |= {"note": self.note} if self.note else {}
+        return model, WeightsCard(
+            model=name,
+            options=options,
+            space=space,
+            preprocess=self._preprocess(preset),
+            scores=() if preset is None else preset.scores,
+            license=self.license or (preset.license if preset else "unknown"),
+            provenance=provenance,
+            source_sha256=sha256,
+        )
+
+    def _space(self, preset: Preset | None, num_classes: int | None) -> "LabelSpace":
+        """Return the label space of the channels.
+
+        Raises:
+            LabelError: None was named, or it has another number of classes.
+        """
+        from roadseg.labels import space, space_names
+
+        fitting = [
+            name
+            for name in space_names()
+            if space(name).is_contiguous and space(name).num_classes == num_classes
+        ]
+        remedy = f"--space with {num_classes} classes: {', '.join(fitting)}, or a .txt file of class names"
+        if num_classes is None:
+            remedy = "--space NAME (`roadseg labels`), or a .txt file of class names"
+        name = self.space or (preset.space if preset else None)
+        if name is None:
+            raise LabelError("does not say what its channels mean", where=self.old, remedy=remedy)
+        chosen = _read_names(Path(name)) if name.endswith(".txt") else space(name)
+        if num_classes not in (None, chosen.num_classes):
+            raise LabelError(
+                f"has {num_classes} channels, but label space {chosen.name} has {chosen.num_classes} classes",
+                where=self.old,
+                remedy=remedy,
+            )
+        return chosen
+
+    def _preprocess(self, preset: Preset | None) -> Preprocess:
+        base = preset.preprocess if preset else Preprocess()
+        given = parse_pairs(self.preprocess, "--preprocess")
+        if not given and preset is None:
+            self.terminal.note(
+                "note: no --preprocess was given; RGB with ImageNet's mean and std is recorded"
+            )
+        return _with_values(base, given)
+
+    def _tell(self, card: "WeightsCard") -> None:
+        size = self.new.stat().st_size
+        self.terminal.emit({"file": str(self.new), "bytes": size, **card.to_json()})
+        options = " ".join(pair_texts(card.options))
+        self.terminal.say(
+            f"{self.new} ({size_text(size)})",
+            f"  network  {card.model} {options}".rstrip(),
+            f"  labels   {card.space.name}, {card.space.num_classes} classes",
+            f"  input    {' '.join(pair_texts(dataclasses.asdict(card.preprocess)))}",
+            f"  license  {card.license}",
+            f"  try it:  roadseg predict street.jpg --weights {self.new}",
+        )
+
+
+def _with_values(base: Preprocess, given: Mapping[str, Any]) -> Preprocess:
+    """Return the preprocessing with some of its values replaced.
+
+    Raises:
+        RecipeError: A key or a value does not fit.
+    """
+    lengths = {"mean": 3, "std": 3, "size": 2}
+    for key, value in given.items():
+        if key not in {f.name for f in dataclasses.fields(Preprocess)}:
+            known = ", ".join(f.name for f in dataclasses.fields(Preprocess))
+            raise RecipeError(f"there is no {key!r}", where="--preprocess", remedy=f"known are {known}")
+        if key == "order" and value not in ("RGB", "BGR"):
+            raise RecipeError(f"order is {value!r}", where="--preprocess", remedy="give RGB or BGR")
+        count = lengths.get(key)
+        is_row = isinstance(value, tuple) and all(isinstance(item, int | float) for item in value)
+        if count and not (is_row and len(value) == count) and not (key == "size" and value is None):
+            raise RecipeError(
+                f"{key} is {value!r}",
+                where="--preprocess",
+                remedy=f"give {count} numbers separated by commas",
+            )
+        if key == "scale" and not isinstance(value, int | float):
+            raise RecipeError(
+                f"scale is {value!r}", where="--preprocess", remedy="give a number such as 1/255"
+            )
+    return dataclasses.replace(base, **given)
+
+
+def _read_names(path: Path) -> "LabelSpace":
+    from roadseg.labels import LabelSpace
+
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            "cannot be read as a list of class names", where=path, remedy="one name per line"
+        ) from error
+    return LabelSpace.from_names([line for line in lines if line], name=path.stem)
+
+
+def _read_score(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or not {"miou", "protocol"} <= set(found):
+            raise ValueError("no score")
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "is no score", where=path, remedy="give a file written by `roadseg evaluate --out FILE`"
+        ) from error
+    return found

@@ -1,0 +1,322 @@
+"""``roadseg train``: a recipe by name, its values changed by flags, run by `roadseg.training.fit`."""
+
+import dataclasses
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, make_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
+
+import tyro
+
+from roadseg import recipes
+from roadseg.cli.entry import INTERRUPTED
+from roadseg.cli.pairs import pair_texts, parse_pairs
+from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
+from roadseg.errors import OutputError, RecipeError
+from roadseg.recipes import Recipe, Synthetic
+
+if TYPE_CHECKING:
+    from roadseg.training import FitResult
+
+__all__ = ["Train", "find_recipe"]
+
+_NOT_FLAGS = ("name", "paper", "expects")
+_STATE, _RUN = "last.pt", "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a network by a recipe.
+
+        roadseg train fast-scnn.camvid --data camvid/
+        roadseg train fast-scnn.camvid --data camvid/ --optim.lr 0.02 --epochs 100 --dry-run
+        roadseg train my_runs.py:night --data data.yaml -o runs/night
+        torchrun --nproc-per-node 4 -m roadseg train fast-scnn.camvid --data camvid/
+
+    RECIPE comes first: a name, FILE.py:FUNCTION or package.module:function. Every value of it is a flag.
+
+    Attributes:
+        root: Data set: a folder or data.yaml; NAME:PATH forces a layout (same as --data.root).
+        synthetic: Rendered scenes to mix in, a data set of the same classes (same as --data.synthetic.root).
+        out: Folder of the run (default: runs/RECIPE).
+        resume: Go on with the run in that folder.
+        dry_run: Show the plan and what is missing on this machine; train nothing.
+        max_steps: Stop, resumably, after this step of the plan.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        tensorboard: Also write TensorBoard event files (`pip install 'roadseg[tracking]'`).
+    """
+
+    recipe: ClassVar[Recipe]
+
+    root: Annotated[str, tyro.conf.arg(name="data", metavar="DIR_OR_YAML", help_behavior_hint="")] = ""
+    synthetic: Annotated[str, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = ""
+    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="RUNDIR", help_behavior_hint="")] = None
+    resume: Flag = False
+    dry_run: Flag = False
+    max_steps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    device: str = "auto"
+    tensorboard: Flag = False
+    terminal: Talk = field(default_factory=Terminal)
+
+    @classmethod
+    def from_arguments(cls, arguments: list[str]) -> "Train":
+        """Parse the recipe's name, then the flags that this recipe has.
+
+        Raises:
+            RecipeError: There is no such recipe, or none was named.
+        """
+        if not arguments or arguments[0] in ("-h", "--help"):
+            return tyro.cli(cls, prog="roadseg train RECIPE", args=["--help"], description=_general_help(cls))
+        name, *rest = arguments
+        if name.startswith("-"):
+            raise RecipeError(
+                f"the first argument is {name}, not a recipe",
+                remedy=f"name the recipe first: `roadseg train RECIPE {name} ...` with one of {_known()}",
+            )
+        recipe = find_recipe(name)
+        if recipe.data.synthetic is None and any(item.startswith("--data.synthetic.") for item in rest):
+            # Alternatives are flags only when the default has them.
+            recipe = dataclasses.replace(
+                recipe, data=dataclasses.replace(recipe.data, synthetic=Synthetic(root=""))
+            )
+        return tyro.cli(
+            with_recipe_flags(cls, recipe),
+            prog=f"roadseg train {name}",
+            args=rest,
+            description=_recipe_help(recipe),
+            config=(tyro.conf.AvoidSubcommands,),
+            registry=_registry(),
+        )
+
+    def run(self) -> int:
+        """Train, or show the plan; 130 when interrupted."""
+        recipe = self.resolve()
+        out = self.out or Path("runs") / recipe.name
+        is_first = os.environ.get("RANK", "0") == "0"
+        if self.dry_run:
+            from roadseg.cli.train_plan import Plan
+
+            return Plan.of(recipe, out, self.device, tensorboard=self.tensorboard).tell(self.terminal)
+        if not self.resume and any((out / name).exists() for name in (_STATE, _RUN)):
+            raise OutputError(
+                "holds a run already",
+                where=out,
+                remedy="go on with it by --resume, or choose another folder with -o",
+            )
+        from roadseg.training import fit
+
+        terminal = self.terminal if is_first else dataclasses.replace(self.terminal, quiet=True)
+        with _Progress(terminal, recipe.name) as report:
+            result = fit(
+                recipe,
+                out,
+                device=self.device,
+                resume=self.resume,
+                report=report,
+                max_steps=self.max_steps,
+                tensorboard=self.tensorboard,
+            )
+        was_stopped = not result.finished and (self.max_steps is None or result.steps < self.max_steps)
+        if is_first:
+            self._tell(result, out, was_stopped)
+        if was_stopped and not is_first:
+            return INTERRUPTED
+        if was_stopped:
+            stop = KeyboardInterrupt()
+            stop.add_note(
+                f"the state of step {result.steps} is saved: go on with the same command and --resume"
+            )
+            raise stop
+        return 0
+
+    def resolve(self) -> Recipe:
+        """Return the recipe with the values that were given.
+
+        Raises:
+            RecipeError: ``--data.synthetic`` flags without a folder.
+        """
+        base = type(self).recipe
+        given = {
+            f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe) if f.name not in _NOT_FLAGS
+        }
+        recipe = dataclasses.replace(base, **given)
+        options = {**base.model.options, **recipe.model.options}
+        data = recipe.data
+        if self.root:
+            data = dataclasses.replace(data, root=self.root)
+        if self.synthetic:
+            data = dataclasses.replace(
+                data, synthetic=dataclasses.replace(data.synthetic or Synthetic(root=""), root=self.synthetic)
+            )
+        if data.synthetic is not None and not data.synthetic.root:
+            raise RecipeError("--data.synthetic needs a folder", remedy="add --synthetic DIR")
+        return dataclasses.replace(
+            recipe, data=data, model=dataclasses.replace(recipe.model, options=options)
+        )
+
+    def _tell(self, result: "FitResult", out: Path, was_stopped: bool) -> None:
+        self.terminal.emit(
+            {
+                "out": str(out),
+                "steps": result.steps,
+                "finished": result.finished,
+                "best_miou": result.best,
+                "weights": str(result.weights),
+            }
+        )
+        if was_stopped:
+            return
+        state = "done" if result.finished else f"stopped after step {result.steps}, --resume goes on"
+        score = "" if result.best is None else f", best validation mIoU {percent(result.best, 2)}"
+        self.terminal.say(f"{state}{score}")
+        if result.weights.is_file():
+            self.terminal.say(f"  try it:  roadseg predict street.jpg --weights {result.weights}")
+
+
+class _Progress:
+    """A `roadseg.training.report.Reporter` that draws a progress bar."""
+
+    def __init__(self, terminal: Terminal, name: str) -> None:
+        self.terminal = terminal
+        self.name = name
+        self.step = 0
+        self.state = self.score = ""
+        self.stack = ExitStack()
+        self.report: Report | None = None
+
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stack.close()
+
+    def started(self, step: int, steps: int) -> None:
+        """Draw the bar."""
+        self.step = step
+        self.report = self.stack.enter_context(self.terminal.progress(self.name, steps, step))
+
+    def stepped(self, step: int, loss: float, lr: float) -> None:
+        """Move the bar."""
+        self.step, self.state = step, f"loss {loss:.3f}  lr {lr:.2g}"
+        self._update(f"{self.state}{self.score}")
+
+    def validating(self, done: int, count: int) -> None:
+        """Show how far the validation is."""
+        self._update(f"validating {done}/{count}{self.score}")
+
+    def validated(self, epoch: int, scores: Mapping[str, Any], best: bool) -> None:
+        """Leave a line with the score."""
+        self.score = f"  mIoU {percent(scores['miou'], 2)}"
+        if self.report is not None:
+            self.report.line(f"epoch {epoch}: {self.state}{self.score}{'  (best so far)' if best else ''}")
+
+    def _update(self, text: str) -> None:
+        if self.report is not None:
+            self.report.update(self.step, text=text)
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return a recipe by name, or by ``FILE.py:FUNCTION`` or ``package.module:function``.
+
+    Raises:
+        RecipeError: There is none, or the function does not return one.
+    """
+    place, colon, attribute = name.rpartition(":")
+    if not colon:
+        return recipes.get(name)
+    module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    function: Callable[[], object] | None = getattr(module, attribute, None)
+    if function is None:
+        raise RecipeError(f"has no function {attribute!r}", where=place)
+    found = function() if callable(function) else function
+    if not isinstance(found, Recipe):
+        raise RecipeError(
+            f"{attribute} gives a {type(found).__name__}, not a Recipe", where=place, remedy="return a Recipe"
+        )
+    return found
+
+
+def with_recipe_flags(command: type[Train], recipe: Recipe) -> type[Train]:
+    """Return the command with one more field for each value of the recipe, whose default is the recipe's."""
+    hints = get_type_hints(Recipe)
+    fields = [
+        (f.name, hints[f.name], field(default=getattr(recipe, f.name), kw_only=True))
+        for f in dataclasses.fields(Recipe)
+        if f.name not in _NOT_FLAGS
+    ]
+    own, of_recipe = command.__doc__ or "", Recipe.__doc__ or ""
+    help_text = own.rstrip() + "\n" + of_recipe.partition("Attributes:\n")[2]
+    made: type[Train] = make_dataclass(
+        command.__name__,
+        fields,
+        bases=(command,),
+        namespace={"__doc__": help_text, "recipe": recipe},
+        frozen=True,
+        kw_only=True,
+    )
+    return made
+
+
+def _registry() -> tyro.constructors.ConstructorRegistry:
+    """Return tyro's rules with one more: mappings are ``KEY=VALUE`` texts."""
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def _(
+        info: tyro.constructors.PrimitiveTypeInfo,
+    ) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+        if info.type_origin is not Mapping:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs="*",
+            metavar="KEY=VALUE ...",
+            instance_from_str=lambda texts: parse_pairs(texts, "--model.options"),
+            is_instance=lambda value: isinstance(value, Mapping),
+            str_from_instance=pair_texts,
+        )
+
+    return registry
+
+
+def _load_file(path: Path) -> object:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise RecipeError("there is no such file", where=path, remedy="give FILE.py:FUNCTION")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses and pickle look modules up by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # it is the user's code: anything can happen in it
+        raise RecipeError(f"cannot be run ({type(error).__name__}: {error})", where=path) from error
+    return module
+
+
+def _load_module(name: str) -> object:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise RecipeError(f"cannot import {name} ({error})", remedy="give package.module:function") from error
+
+
+def _known() -> str:
+    return ", ".join(recipes.names())
+
+
+def _general_help(command: type[Train]) -> str:
+    text = (command.__doc__ or "").partition("Attributes:")[0]
+    lines = [line.removeprefix("    ") for line in text.strip().splitlines()]
+    return "\n".join(
+        [*lines, f"Recipes: {_known()}.", "`roadseg train RECIPE --help` shows the recipe's own flags."]
+    )
+
+
+def _recipe_help(recipe: Recipe) -> str:
+    return (
+        f"Train {recipe.model.name} by the recipe {recipe.name} ({recipe.paper}).\n\n"
+        f"    roadseg train {recipe.name} --data DIR --dry-run"
+    )

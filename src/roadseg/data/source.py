@@ -1,0 +1,205 @@
+"""A data set on disk, ready to be listed and decoded, whatever its layout."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from roadseg.data.records import Record
+from roadseg.errors import DataError, LabelError
+from roadseg.labels import LabelMap, LabelSpace
+from roadseg.media import IMAGE_SUFFIXES, MAX_PIXELS, read_image, read_mask
+from roadseg.media.decoding import open_picture
+
+__all__ = ["Source", "label_kind", "list_images"]
+
+PALETTE = "palette"  # a kind of label file
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set on disk.
+
+    Built by the module of its layout (``roadseg.data.camvid``, ...) through :func:`roadseg.data.sources.open_source`.
+
+    Attributes:
+        name: Name of the layout, such as ``camvid``.
+        root: The folder, or the data.yaml, it was opened from.
+        label_map: From the ids (or colors) in the label files to the ids that networks are trained with.
+        splits: Every split that is on disk.
+        list_split: Lists the records of one split without checking that the label files exist.
+        looks_for: The files and folders that the layout consists of, a clause for error texts.
+        license: One line on what the data may be used for.
+        base_splits: The splits that should have no image in common; empty for all of them. Folds and other
+            views of the same images are left out.
+        colored: Whether red-green-blue label files are decoded by the colors of the stored space. Where not, they
+            must be gray (three equal channels of ids).
+        palette_colored: Whether palette label files are decoded by their colors too; where not, their indices are ids.
+        notes: What was found out about the data set on opening it, in sentences.
+    """
+
+    name: str
+    root: Path
+    label_map: LabelMap
+    splits: tuple[str, ...]
+    list_split: Callable[[str], list[Record]]
+    looks_for: str
+    license: str
+    base_splits: tuple[str, ...] = ()
+    colored: bool = False
+    palette_colored: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def stored(self) -> LabelSpace:
+        """The label space of the files."""
+        return self.label_map.source
+
+    @property
+    def target(self) -> LabelSpace:
+        """The label space that networks are trained with."""
+        return self.label_map.target
+
+    def find(self, split: str) -> list[Record]:
+        """List the images of a split with their label files; nothing is decoded.
+
+        Args:
+            split: Name of a split, or several joined by ``+``, for example ``train+val``.
+
+        Returns:
+            Records in a fixed order, sorted by path or as in the data set's list file. Keys are unique; where two joined
+            splits use the same key, all are prefixed by their split's name. ``label`` is None throughout a split
+            that has no public labels.
+
+        Raises:
+            DataError: There is no such split, it is empty, it names an image twice, or a label file is missing.
+        """
+        names = split.split("+")
+        parts = {name: self._find_part(name) for name in names}
+        records = [record for name in names for record in parts[name]]
+        if image := _repeated(str(record.image) for record in records):
+            raise DataError(
+                f"split {split!r} holds the same image twice, {image}",
+                where=self.root,
+                remedy="join only splits that have no image in common",
+            )
+        if len(parts) > 1 and _repeated(record.key for record in records):
+            return [
+                record._replace(key=f"{part}/{record.key}")
+                for part, found in parts.items()
+                for record in found
+            ]
+        return records
+
+    def read_stored(self, record: Record) -> npt.NDArray[Any]:
+        """Read a record's label file.
+
+        Returns:
+            Ids of the stored space, uint8 or uint16 ``[H, W]``, not checked against it.
+
+        Raises:
+            ImageError: The file cannot be decoded.
+            LabelError: It is a color picture with a color of no class, or where ids are expected.
+            DataError: The record has no label file.
+        """
+        if record.label is None:
+            raise DataError("has no label file", where=record.image, remedy="use a split that is labeled")
+        mask = read_mask(record.label)
+        if self.palette_colored and label_kind(record.label) == PALETTE:
+            mask = read_image(record.label)
+        if mask.ndim == 2:
+            return mask
+        if self.colored:
+            return self.stored.encode_colors(mask, where=str(record.label))
+        ids = mask[..., 0]
+        if not (np.array_equal(ids, mask[..., 1]) and np.array_equal(ids, mask[..., 2])):
+            raise LabelError(
+                "is a color picture where a picture of ids is expected",
+                where=record.label,
+                remedy="convert it to ids, or describe the data set by a data.yaml with colors: {name: [r, g, b]}",
+            )
+        return np.ascontiguousarray(ids)
+
+    def read_label(self, record: Record) -> npt.NDArray[Any]:
+        """Read a record's label file in the ids that networks are trained with.
+
+        Returns:
+            Ids of the target space, uint8 or uint16 ``[H, W]``.
+
+        Raises:
+            ImageError: The file cannot be decoded.
+            LabelError: It holds ids or colors that the stored space does not have; the file, the ids and the number
+                of pixels are named.
+            DataError: The record has no label file.
+        """
+        return self.label_map.relabel(self.read_stored(record), where=str(record.label))
+
+    def _find_part(self, part: str) -> list[Record]:
+        if part not in self.splits:
+            raise DataError(
+                f"has no split {part!r}",
+                where=self.root,
+                remedy=f"it has {', '.join(self.splits)}; {self.name} looks for {self.looks_for}",
+            )
+        records = self.list_split(part)
+        if not records:
+            raise DataError(
+                f"split {part!r} has no images",
+                where=self.root,
+                remedy=f"{self.name} looks for {self.looks_for}",
+            )
+        if key := _repeated(record.key for record in records):
+            raise DataError(
+                f"split {part!r} has two images named {key}",
+                where=self.root,
+                remedy="keep one, or rename one together with its label file",
+            )
+        missing = [record for record in records if record.label is not None and not record.label.is_file()]
+        if missing:
+            raise DataError(
+                f"{len(missing)} of {len(records)} images of split {part!r} have no label file, for example"
+                f" {missing[0].image.name}",
+                where=self.root,
+                remedy=f"its label belongs at {missing[0].label}; add the files or remove the images",
+            )
+        return records
+
+
+def label_kind(path: Path) -> str:
+    """Return what a label file holds, from its header: ``8-bit ids``, ``16-bit ids``, ``palette`` or ``colors``.
+
+    Raises:
+        ImageError: The file is missing, unreadable or no picture.
+    """
+    with open_picture(path, MAX_PIXELS) as picture:
+        mode = picture.mode
+    if mode.startswith("I"):
+        return "16-bit ids"
+    if mode.startswith("P"):
+        return PALETTE
+    return "colors" if mode.startswith("RGB") else "8-bit ids"
+
+
+def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """Return the image files in a folder, sorted; hidden files are left out.
+
+    Raises:
+        DataError: The folder does not exist or cannot be read.
+    """
+    try:
+        found = sorted(folder.rglob("*") if recursive else folder.iterdir())
+    except OSError as error:
+        raise DataError(
+            f"cannot be listed ({error.strerror or error})",
+            where=folder,
+            remedy="check that the folder exists and may be read",
+        ) from error
+    return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
+
+
+def _repeated(values: Iterable[str]) -> str | None:
+    return next((value for value, count in Counter(values).items() if count > 1), None)

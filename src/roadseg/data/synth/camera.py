@@ -1,0 +1,100 @@
+"""The pinhole camera of the synthetic streets.
+
+World: x right, y up, z ahead, meters. Image: x right, y down, pixel *centers* at whole numbers. A pixel's ray is affine
+in its coordinates, and so is the inverse depth of a plane; the rasterizer lives on that.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Array", "Camera", "yaw_axes"]
+
+Array = npt.NDArray[Any]
+
+NEAR = 0.15  # meters; nothing nearer is drawn
+
+
+def yaw_axes(yaw: float) -> Array:
+    """The axes of a frame turned about the vertical: float32 ``[3, 3]``, columns right, up, ahead."""
+    c, s = np.cos(yaw), np.sin(yaw)
+    return np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]], np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole camera in the world.
+
+    Attributes:
+        position: float32 ``[3]``, meters.
+        axes: float32 ``[3, 3]``, columns right, up, ahead.
+        focal: Focal length in pixels.
+        size: ``(H, W)`` in pixels.
+        center: Principal point ``(x, y)`` in pixel coordinates.
+    """
+
+    position: Array
+    axes: Array
+    focal: float
+    size: tuple[int, int]
+    center: tuple[float, float]
+
+    @classmethod
+    def aimed(
+        cls,
+        position: tuple[float, float, float],
+        yaw: float,
+        pitch: float,
+        roll: float,
+        fov: float,
+        size: tuple[int, int],
+    ) -> "Camera":
+        """A camera from angles.
+
+        Args:
+            position: Meters.
+            yaw: Radians, positive to the right.
+            pitch: Radians, positive looks up.
+            roll: Radians, positive lowers the right side of the picture's content.
+            fov: Horizontal field of view in radians.
+            size: ``(H, W)`` in pixels.
+        """
+        cp, sp, cr, sr = np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
+        tilt = np.array([[1, 0, 0], [0, cp, sp], [0, -sp, cp]], np.float32)
+        turn = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]], np.float32)
+        height, width = size
+        return cls(
+            position=np.asarray(position, np.float32),
+            axes=(yaw_axes(yaw) @ tilt @ turn).astype(np.float32),
+            focal=width / (2 * float(np.tan(fov / 2))),
+            size=size,
+            center=((width - 1) / 2, (height - 1) / 2),
+        )
+
+    def supersampled(self, factor: int) -> "Camera":
+        """The same view on a grid ``factor`` times as fine, whose sample ``(factor*y, factor*x)`` is pixel ``(y, x)``."""
+        height, width = self.size
+        return Camera(
+            self.position,
+            self.axes,
+            self.focal * factor,
+            (height * factor, width * factor),
+            (self.center[0] * factor, self.center[1] * factor),
+        )
+
+    def ray_basis(self) -> Array:
+        """Float32 ``[3, 3]``, rows ``r0, rx, ry``: the ray of pixel (x, y) is ``r0 + x*rx + y*ry``, of unit depth."""
+        right, up, ahead = self.axes.T
+        rx, ry = right / self.focal, -up / self.focal
+        return np.stack([ahead - self.center[0] * rx - self.center[1] * ry, rx, ry]).astype(np.float32)
+
+    def to_view(self, points: Array) -> Array:
+        """World points ``[..., 3]`` in the camera's frame (right, up, depth)."""
+        return (points - self.position) @ self.axes
+
+    def to_pixels(self, view: Array) -> tuple[Array, Array]:
+        """Camera-frame points ``[..., 3]`` of positive depth as pixel coordinates (x, y)."""
+        scale = self.focal / view[..., 2]
+        return self.center[0] + view[..., 0] * scale, self.center[1] - view[..., 1] * scale

@@ -1,0 +1,297 @@
+"""Visibility: which part every sample of the picture shows, and at what depth.
+
+Buffers hold *inverse* depth, which is affine over the picture for any plane: a convex solid costs two array operations
+per face, and the nearest surface is the largest value.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadseg.data.synth.camera import NEAR, Array, Camera
+from roadseg.data.synth.noise import mottle
+from roadseg.data.synth.parts import Kind, PartTable, Shape
+
+__all__ = ["Layer", "rasterize", "world_axes"]
+
+# The edges of a box whose corners are numbered by the bits x=4, y=2, z=1.
+_EDGES = np.array(
+    [(0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (0, 4), (1, 5), (2, 6), (3, 7)], np.intp
+)
+_CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
+NOTHING = -1
+MIN_RADIUS = 0.55  # pixels; thinner things would break into dots
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """What is seen.
+
+    Attributes:
+        inverse: float32 ``[h, w]``, one over the depth in meters; 0 where nothing was drawn.
+        part: int32 ``[h, w]``, row of the part table or -1.
+        face: uint8 ``[h, w]``, plane of a convex solid.
+    """
+
+    inverse: Array
+    part: Array
+    face: Array
+
+    @classmethod
+    def empty(cls, size: tuple[int, int]) -> "Layer":
+        """A layer that shows nothing."""
+        return cls(np.zeros(size, np.float32), np.full(size, NOTHING, np.int32), np.zeros(size, np.uint8))
+
+
+@dataclass(frozen=True, eq=False)
+class _Window:
+    """A rectangle of a layer with the coordinates of its rows and columns."""
+
+    inverse: Array
+    part: Array
+    face: Array
+    x: Array
+    y: Array
+    focal: float
+
+    def write(self, inverse: Array, mask: Array, index: int, face: Array | None = None) -> None:
+        np.copyto(self.inverse, inverse, where=mask)
+        self.part[mask] = index
+        if face is not None:
+            np.copyto(self.face, face, where=mask)
+
+
+def world_axes(table: PartTable, camera: Camera) -> Array:
+    """The frames of all parts: float32 ``[N, 3, 3]``, columns are the frame's axes in the world.
+
+    Imposters turn towards the camera: their second axis runs along the part, their third towards the viewer.
+    """
+    c, s = np.cos(table.yaw), np.sin(table.yaw)
+    axes = np.zeros((len(table), 3, 3), np.float32)
+    axes[:, 0, 0], axes[:, 2, 0], axes[:, 1, 1], axes[:, 0, 2], axes[:, 2, 2] = c, -s, 1, s, c
+    rows = np.flatnonzero((table.kind == Kind.CAPSULE) | (table.kind == Kind.BLOB))
+    if len(rows):
+        along = table.tip[rows] - table.center[rows]
+        length = np.linalg.norm(along, axis=1, keepdims=True)
+        along = np.where(length > 1e-5, along / np.maximum(length, 1e-5), np.float32([0, 1, 0]))
+        view = camera.position - (table.center[rows] + table.tip[rows]) / 2
+        across = np.cross(along, view)
+        across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
+        axes[rows, :, 0], axes[rows, :, 1], axes[rows, :, 2] = across, along, np.cross(across, along)
+    return axes
+
+
+def _bounds(table: PartTable, axes: Array, camera: Camera) -> tuple[Array, Array]:
+    """Pixel rectangles ``[N, 4]`` (x0, y0, x1, y1, exclusive ends) and the nearest depth ``[N]`` of all parts."""
+    corners = (table.half[:, None, :] * _CORNERS) @ axes.transpose(0, 2, 1) + table.tip[:, None, :]
+    view = camera.to_view(corners)
+    depth = view[..., 2]
+    a, b = view[:, _EDGES[:, 0]], view[:, _EDGES[:, 1]]
+    gap = b[..., 2] - a[..., 2]
+    share = (NEAR - a[..., 2]) / np.where(np.abs(gap) < 1e-9, 1e-9, gap)
+    cuts = a + np.clip(share, 0, 1)[..., None] * (b - a)
+    points = np.concatenate([view, cuts], axis=1)
+    usable = points[..., 2] >= NEAR * 0.999
+    points[..., 2] = np.maximum(points[..., 2], NEAR)
+    x, y = camera.to_pixels(points)
+    pad = 1.5
+    height, width = camera.size
+    rect = np.empty((len(table), 4), np.int32)
+    rect[:, 0] = np.clip(np.floor(np.where(usable, x, np.inf).min(1) - pad), 0, width)
+    rect[:, 1] = np.clip(np.floor(np.where(usable, y, np.inf).min(1) - pad), 0, height)
+    rect[:, 2] = np.clip(np.ceil(np.where(usable, x, -np.inf).max(1) + pad), 0, width)
+    rect[:, 3] = np.clip(np.ceil(np.where(usable, y, -np.inf).max(1) + pad), 0, height)
+    near = np.maximum(depth.min(1), NEAR)
+    rows = np.flatnonzero((table.kind == Kind.CAPSULE) | (table.kind == Kind.BLOB))
+    if len(rows):
+        rect[rows], near[rows] = _round_bounds(table, rows, camera)
+    return rect, near
+
+
+def _round_bounds(table: PartTable, rows: Array, camera: Camera) -> tuple[Array, Array]:
+    """The same for imposters: a disc about each end; nothing when an end is too near to have a picture."""
+    view = camera.to_view(np.stack([table.center[rows], table.tip[rows]], axis=1))
+    depth = np.maximum(view[..., 2], NEAR)
+    view[..., 2] = depth
+    x, y = camera.to_pixels(view)
+    capsule = table.kind[rows] == Kind.CAPSULE
+    size = table.half[rows]
+    rx = np.where(capsule[:, None], size[:, :2], size[:, :1])
+    ry = np.where(capsule[:, None], size[:, :2], size[:, 1:2])
+    rx, ry = rx * camera.focal / depth + 1.5, ry * camera.focal / depth + 1.5
+    height, width = camera.size
+    rect = np.stack(
+        [
+            np.clip(np.floor((x - rx).min(1)), 0, width),
+            np.clip(np.floor((y - ry).min(1)), 0, height),
+            np.clip(np.ceil((x + rx).max(1)), 0, width),
+            np.clip(np.ceil((y + ry).max(1)), 0, height),
+        ],
+        axis=1,
+    ).astype(np.int32)
+    rect[depth.min(1) < 2 * NEAR] = 0
+    return rect, np.maximum((depth - np.maximum(rx, ry) * depth / camera.focal).min(1), NEAR)
+
+
+def _plane_forms(table: PartTable, axes: Array, camera: Camera) -> tuple[Array, Array]:
+    """Inverse depth of every plane as ``a + x*bx + y*by``: ``[N, K, 3]``, and whether the camera is outside of it."""
+    normals = np.einsum("nij,nkj->nki", axes, table.planes[..., :3])
+    offset = table.planes[..., 3] - np.einsum("nki,ni->nk", normals, camera.position - table.center)
+    offset = np.where(np.abs(offset) < 1e-4, np.float32(1e-4), offset)
+    return (normals @ camera.ray_basis().T) / offset[..., None], offset < 0
+
+
+def _draw_convex(window: _Window, index: int, forms: Array, outside: Array) -> None:
+    """A ray enters where the last front plane lets it in and leaves at the first back plane."""
+    enter: Array | None = None
+    leave: Array | None = None
+    face: Array | None = None
+    for k in range(len(forms)):
+        a, bx, by = forms[k]
+        plane = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
+        if not outside[k]:
+            leave = plane if leave is None else np.maximum(leave, plane, out=leave)
+        elif enter is None:
+            enter, face = plane, np.full(plane.shape, k, np.uint8)
+        elif face is not None:
+            np.copyto(face, k, where=plane < enter)
+            np.minimum(enter, plane, out=enter)
+    if enter is None:
+        return  # the camera is inside
+    mask = enter > window.inverse
+    if leave is not None:
+        mask &= enter >= leave
+    window.write(enter, mask, index, face)
+
+
+def _draw_capsule(window: _Window, index: int, ends: Array, radii: Array) -> None:
+    """``ends``: pixel x, y and inverse depth of both ends; ``radii``: in pixels."""
+    (x0, y0, w0), (x1, y1, w1) = ends
+    ex, ey = x1 - x0, y1 - y0
+    square = max(float(ex * ex + ey * ey), 1e-6)
+    px, py = (window.x - x0)[None, :], (window.y - y0)[:, None]
+    t = np.clip((px * (ex / square)) + (py * (ey / square)), 0, 1)
+    dx, dy = px - t * ex, py - t * ey
+    radius = radii[0] + t * (radii[1] - radii[0])
+    share = (dx * dx + dy * dy) / (radius * radius)
+    inverse = w0 + t * (w1 - w0)
+    # The round side is nearer than the axis by up to its radius.
+    bulge = np.sqrt(np.maximum(1 - share, 0)) * (radius / window.focal)
+    inverse = inverse / (1 - np.minimum(bulge, 0.5))
+    window.write(inverse, (share <= 1) & (inverse > window.inverse), index)
+
+
+def _draw_blob(window: _Window, index: int, middle: Array, radii: Array, params: Array) -> None:
+    """``middle``: pixel x, y and inverse depth; ``radii``: pixels across and up; params: raggedness, offset, scale."""
+    x, y, w = middle
+    u = ((window.x - x) / radii[0])[None, :]
+    v = ((y - window.y) / radii[1])[:, None]
+    share = u * u + v * v
+    ragged, offset, scale = float(params[0]), float(params[1]), float(params[2])
+    if ragged > 0:
+        columns, rows = np.broadcast_arrays(u * scale + offset, v * scale + offset * 3)
+        share = share + ragged * (mottle(columns, rows) + 0.5 * mottle(columns * 4, rows * 4))
+    bulge = np.sqrt(np.maximum(1 - share, 0)) * (radii[0] / window.focal)
+    inverse = w / (1 - np.minimum(bulge, 0.5))
+    window.write(inverse, (share <= 1) & (inverse > window.inverse), index)
+
+
+def _inside_figure(shape: int, u: Array, v: Array, half: Array, params: Array) -> Array:
+    hx, hy = half[0], half[1]
+    inside: Array
+    if shape == Shape.DISC:
+        inside = (u / hx) ** 2 + (v / hy) ** 2 <= 1
+    elif shape in (Shape.TRIANGLE, Shape.TRIANGLE_DOWN):
+        rise = (v / hy + 1) / 2 if shape == Shape.TRIANGLE else (1 - v / hy) / 2
+        inside = (rise >= 0) & (np.abs(u) / hx <= 1 - rise)
+    elif shape == Shape.OCTAGON:
+        au, av = np.abs(u) / hx, np.abs(v) / hy
+        inside = (np.maximum(au, av) <= 1) & (au + av <= np.float32(np.sqrt(2)))
+    elif shape == Shape.DIAMOND:
+        inside = np.abs(u) / hx + np.abs(v) / hy <= 1
+    else:
+        inside = (np.abs(u) <= hx) & (np.abs(v) <= hy)
+        if shape == Shape.RAILING:
+            pitch, bar, rail = params[0], params[1], params[2]
+            gap = np.abs(np.mod(u, pitch) - pitch / 2) > bar / 2
+            inside &= ~(gap & (hy - np.abs(v) > rail))
+    return inside
+
+
+def _draw_panel(window: _Window, index: int, table: PartTable, axes: Array, camera: Camera) -> None:
+    basis = camera.ray_basis()
+    frame = axes[index]
+    start = camera.position - table.center[index]
+    offset = -float(frame[:, 2] @ start)
+    if abs(offset) < 1e-4:
+        return
+    a, bx, by = (basis @ frame[:, 2]) / offset
+    inverse = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
+    mask = inverse > np.maximum(window.inverse, 1e-4)
+    depth = 1 / np.maximum(inverse, 1e-4)
+    coordinates = []
+    for axis in (0, 1):
+        a, bx, by = basis @ frame[:, axis]
+        ray = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
+        coordinates.append(ray * depth + float(frame[:, axis] @ start))
+    shape, half, params = int(table.shape[index]), table.half[index], table.params[index]
+    window.write(inverse, mask & _inside_figure(shape, *coordinates, half, params), index)
+
+
+def rasterize(table: PartTable, camera: Camera, layer: Layer, rows: Array, occluders: Layer | None = None) -> None:
+    """Draws parts into a layer, the nearest surface winning.
+
+    Args:
+        table: All parts, in the world.
+        camera: The view; its size is the layer's.
+        layer: Drawn into.
+        rows: Rows of the table to draw.
+        occluders: A layer already drawn that hides what is behind it.
+    """
+    axes = world_axes(table, camera)
+    rect, near = _bounds(table, axes, camera)
+    forms, outside = _plane_forms(table, axes, camera)
+    ends = np.stack([camera.to_view(table.center), camera.to_view(table.tip)], axis=1)
+    xs, ys = np.arange(camera.size[1], dtype=np.float32), np.arange(camera.size[0], dtype=np.float32)
+    visible = rows[(rect[rows, 2] > rect[rows, 0]) & (rect[rows, 3] > rect[rows, 1])]
+    for index in visible[np.argsort(near[visible], kind="stable")].tolist():
+        x0, y0, x1, y1 = rect[index].tolist()
+        part = (slice(y0, y1), slice(x0, x1))
+        inverse = layer.inverse[part]
+        if inverse.min() >= 1 / near[index]:
+            continue  # all of it is behind what is already there
+        window = _Window(inverse, layer.part[part], layer.face[part], xs[x0:x1], ys[y0:y1], camera.focal)
+        _draw(window, index, table, axes, camera, forms, outside, ends)
+    if occluders is not None:
+        hidden = occluders.inverse >= layer.inverse
+        layer.inverse[hidden] = 0
+        layer.part[hidden] = NOTHING
+
+
+def _draw(
+    window: _Window,
+    index: int,
+    table: PartTable,
+    axes: Array,
+    camera: Camera,
+    forms: Array,
+    outside: Array,
+    ends: Array,
+) -> None:
+    kind = table.kind[index]
+    if kind == Kind.CONVEX:
+        count = int(table.num_planes[index])
+        _draw_convex(window, index, forms[index, :count], outside[index, :count])
+        return
+    if kind == Kind.PANEL:
+        _draw_panel(window, index, table, axes, camera)
+        return
+    view = ends[index]
+    x, y = camera.to_pixels(view)
+    points = np.stack([x, y, 1 / view[:, 2]], axis=1)
+    scale = camera.focal / view[:, 2]
+    if kind == Kind.CAPSULE:
+        _draw_capsule(window, index, points, np.maximum(table.half[index, :2] * scale, MIN_RADIUS))
+    else:
+        radii = np.maximum(table.half[index, :2] * scale, MIN_RADIUS)
+        _draw_blob(window, index, points[0], radii, table.params[index])

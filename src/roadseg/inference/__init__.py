@@ -1,0 +1,38 @@
+"""From trained weights to predictions."""
+
+from roadseg.inference.decode import Decoded, decode
+from roadseg.inference.device import autocast, autocast_dtype, choose_device
+from roadseg.inference.package import (
+    WeightsCard,
+    bundled_weights,
+    file_sha256,
+    find_weights,
+    load_package,
+    save_package,
+)
+from roadseg.inference.predictor import DEFAULT_WEIGHTS, ImageLike, Predictor, load
+from roadseg.inference.preprocess import normalize, resize_images
+from roadseg.inference.strategies import ScoreMap, Strategy, Whole
+
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "Decoded",
+    "ImageLike",
+    "Predictor",
+    "ScoreMap",
+    "Strategy",
+    "WeightsCard",
+    "Whole",
+    "autocast",
+    "autocast_dtype",
+    "bundled_weights",
+    "choose_device",
+    "decode",
+    "file_sha256",
+    "find_weights",
+    "load",
+    "load_package",
+    "normalize",
+    "resize_images",
+    "save_package",
+]

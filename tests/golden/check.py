@@ -1,0 +1,127 @@
+"""Compare our networks with golden files of the published implementations.
+
+    python -m tests.golden.check [FOLDER]
+
+FOLDER (default ../shared/golden) holds ``models/*.json`` and ``.npz``, or those files themselves. One line per golden
+file; the exit status is 1 if one fails, 2 if none could be compared.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.golden.filling import fill_state, noise
+from tests.golden.table import Candidate, candidate
+
+DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "golden"
+TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
+SUFFIX = {"float32": "", "float64": "__f64"}
+STRIDE = {"float32": "stored_stride", "float64": "f64_stored_stride"}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The largest errors of one golden file, relative to its largest value; or why there are none."""
+
+    name: str
+    model: str | None
+    errors: dict[str, float]
+    problem: str = ""
+
+    @property
+    def mapped(self) -> bool:
+        return self.model is not None
+
+    @property
+    def passed(self) -> bool:
+        return not self.problem and all(self.errors[kind] <= limit for kind, limit in TOLERANCE.items())
+
+    def __str__(self) -> str:
+        figures = "  ".join(f"{kind} {value:.2e}" for kind, value in self.errors.items())
+        return (
+            f"{self.name:<32} {'ok' if self.passed else 'FAIL':<5} {self.model:<10} {figures}{self.problem}"
+        )
+
+
+def golden_files(folder: Path) -> list[Path]:
+    """The descriptions of network goldens in a folder or in its ``models/``."""
+    inner = folder / "models"
+    return sorted((inner if inner.is_dir() else folder).glob("*.json"))
+
+
+def check(path: Path) -> Result:
+    """Compare one golden file with the network of ours that has its layout."""
+    golden = json.loads(path.read_text(encoding="utf-8"))
+    shapes = {key: shape for key, shape, _ in golden.get("layout", ())}
+    ours = candidate(shapes)
+    if ours is None:
+        return Result(path.stem, None, {})
+    try:
+        return Result(path.stem, ours.name, _compare(ours, shapes, golden, path.with_suffix(".npz")))
+    except (ValueError, KeyError, OSError, RuntimeError) as error:
+        return Result(path.stem, ours.name, {}, f"{type(error).__name__}: {error}")
+
+
+def _compare(
+    ours: Candidate, shapes: dict[str, list[int]], golden: dict[str, Any], stored: Path
+) -> dict[str, float]:
+    problem = _difference(ours, shapes)
+    if problem:
+        raise ValueError(problem)
+    ours.model.load_state_dict(fill_state(shapes, golden["gain"], golden["suffix"]), strict=False)
+    images = noise(golden["input"]["shape"], golden["suffix"])
+    if not np.allclose(images.flatten()[:3].tolist(), golden["input"]["first3"], rtol=0, atol=1e-7):
+        raise ValueError("the rule for inputs gives other values than this file was made from")
+    # np.max, because the built-in max can lose a NaN
+    return {kind: float(np.max(list(_errors(ours, stored, golden, images, kind)))) for kind in TOLERANCE}
+
+
+def _difference(ours: Candidate, shapes: dict[str, list[int]]) -> str:
+    state = {key: list(value.shape) for key, value in ours.model.state_dict().items()}
+    wrong = sorted(set(state) ^ set(shapes)) + sorted(
+        k for k in set(state) & set(shapes) if state[k] != shapes[k]
+    )
+    return f"{len(wrong)} entries of the layout differ, first {wrong[0]}" if wrong else ""
+
+
+def _errors(
+    ours: Candidate, stored: Path, golden: dict[str, Any], images: torch.Tensor, kind: str
+) -> Iterator[float]:
+    dtype = getattr(torch, kind)
+    ours.model.to(dtype)
+    outputs = golden["outputs"]
+    sizes = [tuple(info["shape"][-2:]) for info in outputs.values()]
+    with torch.no_grad():
+        found = ours.run(images.to(dtype), sizes)
+    with np.load(stored) as arrays:
+        for (name, info), mine in zip(outputs.items(), found, strict=True):
+            if list(mine.shape) != info["shape"]:
+                raise ValueError(f"{name} is {list(mine.shape)} instead of {info['shape']}")
+            stride = info[STRIDE[kind]]
+            want = arrays[name + SUFFIX[kind]]
+            yield float(np.abs(mine.numpy()[..., ::stride, ::stride] - want).max() / np.abs(want).max())
+
+
+def main(arguments: list[str]) -> int:
+    """Check a folder; return the exit status."""
+    folder = Path(arguments[0]) if arguments else DEFAULT
+    results = [check(path) for path in golden_files(folder)]
+    mapped = [result for result in results if result.mapped]
+    failed = sum(not result.passed for result in mapped)
+    lines = [str(result) for result in mapped]
+    lines.append(
+        f"{len(mapped) - failed} of {len(mapped)} agree in {folder}; "
+        f"{len(results) - len(mapped)} of networks that are not ours"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 2 if not mapped else int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

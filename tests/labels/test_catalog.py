@@ -1,0 +1,299 @@
+"""The spaces that come with roadseg: their facts, their files and every map they declare."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import roadseg.labels
+from roadseg.errors import LabelError
+from roadseg.labels import Class, LabelSpace, SpaceNote, label_map, space, space_names, space_note
+
+# name: classes, ignored id, whether a network can predict it
+SPACES = {
+    "camvid-11": (11, 11, True),
+    "camvid-12": (12, 11, True),
+    "camvid-32": (32, 30, True),
+    "cityscapes": (35, 0, False),
+    "cityscapes-19": (19, 255, True),
+    "cityscapes-20": (20, 19, True),
+    "kitti": (35, 0, False),
+    "mapillary-65": (65, 65, True),
+}
+TRAIN_IDS = {
+    7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14,
+    28: 15, 31: 16, 32: 17, 33: 18,
+}  # fmt: skip
+DECLARED = [
+    (source, target)
+    for target in SPACES
+    for source in tomllib.loads(
+        files("roadseg.labels").joinpath("spaces", f"{target}.toml").read_text(encoding="utf-8")
+    ).get("from", {})
+]
+
+
+def test_space_names():
+    assert space_names() == tuple(sorted(SPACES))
+
+
+@pytest.mark.parametrize(("name", "facts"), SPACES.items())
+def test_space_facts(name, facts):
+    item = space(name)
+    assert item.name == name
+    assert (item.num_classes, item.ignore, item.is_contiguous) == facts
+    assert item.dtype == np.uint8
+    assert space(name) is item
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_space_files_hold_only_what_the_loader_reads(name):
+    document = tomllib.loads(
+        files("roadseg.labels").joinpath("spaces", f"{name}.toml").read_text(encoding="utf-8")
+    )
+    assert document["name"] == name
+    assert set(document) <= {
+        "name",
+        "title",
+        "source",
+        "license",
+        "ignore",
+        "parent",
+        "pick",
+        "classes",
+        "from",
+    }
+    for groups in document.get("from", {}).values():
+        members = [] if groups == "same names" else [member for group in groups.values() for member in group]
+        assert len(members) == len(set(members)), "a source class has two targets"
+    note = space_note(name)
+    assert note == SpaceNote(document["title"], document["source"], document["license"])
+    assert all((note.title, note.source, note.license))
+
+
+def test_unknown_space():
+    with pytest.raises(LabelError, match="unknown label space 'citiscapes-19'; did you mean cityscapes-19"):
+        space("citiscapes-19")
+    with pytest.raises(LabelError, match="known are camvid-11, camvid-12"):
+        space_note("../errors")
+    with pytest.raises(LabelError, match="unknown label space"):
+        label_map("nowhere", "camvid-11")
+
+
+def test_cityscapes_classes():
+    item = space("cityscapes")
+    assert item.ids == (*range(34), -1)
+    assert item.names[:7] == (
+        "unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground",
+    )  # fmt: skip
+    groups = {}
+    for entry in item.classes:
+        groups.setdefault(entry.group, []).append(entry.id)
+    assert groups == {
+        "void": list(range(7)),
+        "flat": [7, 8, 9, 10],
+        "construction": [11, 12, 13, 14, 15, 16],
+        "object": [17, 18, 19, 20],
+        "nature": [21, 22],
+        "sky": [23],
+        "human": [24, 25],
+        "vehicle": [*range(26, 34), -1],
+    }
+    assert [entry.id for entry in item.classes if entry.has_instances] == list(range(24, 34))
+    assert item.classes[item.index("license plate")] == Class("license plate", -1, (0, 0, 142), "vehicle")
+    assert item.classes[item.index("parking")].color == (250, 170, 160)
+
+
+def test_cityscapes_19_palette():
+    palette = [
+        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
+        (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0),
+        (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(space("cityscapes-19").palette, palette)
+    assert space("cityscapes-19").classes[12] == Class("rider", 12, (255, 0, 0), "human", has_instances=True)
+
+
+def test_cityscapes_ids_to_train_ids():
+    table = dict(label_map("cityscapes", "cityscapes-19").table)
+    assert table == {number: TRAIN_IDS.get(number, 255) for number in (*range(34), -1)}
+    assert table == dict(label_map("kitti", "cityscapes-19").table)
+
+
+def test_train_ids_to_official_ids():
+    official = label_map("cityscapes-19", "cityscapes")
+    mask = np.array([*range(19), 255], dtype=np.uint8)
+    np.testing.assert_array_equal(official.relabel(mask), [*TRAIN_IDS, 0])
+    back = label_map("cityscapes", "cityscapes-19")
+    np.testing.assert_array_equal(back.relabel(official.relabel(mask)), mask)
+
+
+def test_void_channels_are_dropped():
+    background = label_map("cityscapes-20", "cityscapes-19")
+    np.testing.assert_array_equal(background.relabel(np.array([0, 18, 19], np.uint8)), [0, 18, 255])
+    void = label_map("camvid-12", "camvid-11")
+    np.testing.assert_array_equal(void.relabel(np.array([0, 10, 11], np.uint8)), [0, 10, 11])
+    np.testing.assert_array_equal(void.matrix, np.eye(11, 12))
+
+
+def test_derived_spaces():
+    assert space("camvid-12").classes == (*space("camvid-11").classes, Class("void", 11, (0, 0, 0)))
+    assert space("cityscapes-20").classes[:19] == space("cityscapes-19").classes
+    assert space("kitti").classes == space("cityscapes").classes
+
+
+def test_camvid_colors():
+    item = space("camvid-32")
+    assert item.classes[item.ignore].name == "Void"
+    assert len(np.unique(item.palette, axis=0)) == 32
+    # Color label pictures of the original release to the 11 classes.
+    rgb = np.array(
+        [[(128, 64, 128), (128, 0, 192), (0, 0, 192), (192, 0, 192), (0, 0, 0), (64, 192, 0)]], dtype=np.uint8
+    )
+    usual = label_map("camvid-32", "camvid-11")
+    np.testing.assert_array_equal(usual.relabel(item.encode_colors(rgb)), [[3, 3, 4, 10, 11, 1]])
+    assert space("camvid-11").names == (
+        "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
+    )  # fmt: skip
+    assert space("camvid-11").classes[4].color == (60, 40, 222)
+
+
+def test_camvid_grouping_drops_void_only():
+    usual = label_map("camvid-32", "camvid-11")
+    assert [number for number, wanted in usual.table if wanted == 11] == [30]
+    assert sorted(set(dict(usual.table).values())) == list(range(12))
+
+
+def test_cityscapes_to_camvid():
+    usual = label_map("cityscapes-19", "camvid-11")
+    names = space("camvid-11").names
+    found = {name: names[wanted] for name, (_, wanted) in zip(usual.source.names, usual.table, strict=True)}
+    assert found == {
+        "road": "road", "sidewalk": "pavement", "building": "building", "wall": "building", "fence": "fence",
+        "pole": "pole", "traffic light": "sign", "traffic sign": "sign", "vegetation": "tree", "terrain": "tree",
+        "sky": "sky", "person": "pedestrian", "rider": "bicyclist", "car": "car", "truck": "car", "bus": "car",
+        "train": "car", "motorcycle": "bicyclist", "bicycle": "bicyclist",
+    }  # fmt: skip
+
+
+def test_mapillary():
+    item = space("mapillary-65")
+    assert (item.names[0], item.names[13], item.names[64]) == ("Bird", "Road", "Ego Vehicle")
+    assert sum(entry.has_instances for entry in item.classes) == 37
+    assert len(np.unique(item.palette, axis=0)) == 65
+    kept = label_map("mapillary-65", "cityscapes-19")
+    ids = [
+        item.index(name) for name in ("Lane Marking - General", "Motorcyclist", "On Rails", "Curb", "Barrier")
+    ]
+    np.testing.assert_array_equal(kept.relabel(np.array([*ids, 65], np.uint8)), [0, 12, 16, 1, 255, 255])
+
+
+def test_mapillary_names_agree_with_mseg(shared):
+    taxonomy = json.loads((shared / "facts" / "mseg_taxonomy.json").read_text(encoding="utf-8"))
+    assert list(space("mapillary-65").names) == taxonomy["train_classes"]["mapillary-public65"]
+
+
+def test_camvid_masks_are_known(shared):
+    folder = shared / "data" / "camvid" / "valannot"
+    path = sorted(folder.glob("*.png"))[0]
+    with Image.open(path) as picture:
+        mask = np.asarray(picture)
+    item = space("camvid-11")
+    relabeled = label_map(item, item).relabel(mask, where=str(path))
+    np.testing.assert_array_equal(relabeled, mask)
+    assert item.encode_colors(item.colorize(mask)).tolist() == mask.tolist()
+
+
+def test_cityscapes_colors_are_known(shared):
+    path = next((shared / "data" / "cityscapes_samples").glob("*gtFine_color*"))
+    with Image.open(path) as picture:
+        rgb = np.asarray(picture.convert("RGB"))
+    ids = space("cityscapes").encode_colors(rgb, where=path.name)
+    assert np.isin([7, 11, 21, 26], ids).all()
+
+
+def test_cityscapes_train_ids_agree_with_the_official_file(shared):
+    folder = shared / "data" / "cityscapes_samples"
+    masks = []
+    for kind in ("labelIds", "labelTrainIds"):
+        with Image.open(folder / f"frankfurt_000000_000294_gtFine_{kind}_256x128.png") as picture:
+            masks.append(np.asarray(picture))
+    ids, train_ids = masks
+    relabeled = label_map("cityscapes", "cityscapes-19").relabel(ids)
+    # The two files were shrunk separately and differ in a few border pixels.
+    assert (relabeled == train_ids).mean() > 0.99
+    for number in np.unique(ids):
+        values, counts = np.unique(train_ids[ids == number], return_counts=True)
+        assert values[counts.argmax()] == TRAIN_IDS.get(int(number), 255)
+
+
+@pytest.mark.parametrize(("source", "target"), DECLARED)
+def test_declared_maps_are_total(source, target):
+    declared = label_map(source, target)
+    assert (declared.source, declared.target) == (space(source), space(target))
+    every_id = [
+        declared.source.stored_id(number) for number in (*declared.source.ids, declared.source.ignore)
+    ]
+    relabeled = declared.relabel(np.array(every_id, dtype=np.uint8))
+    allowed = {declared.target.stored_id(number) for number in (*declared.target.ids, declared.target.ignore)}
+    assert set(relabeled.tolist()) <= allowed
+    assert relabeled[-1] == declared.target.ignore
+
+
+def test_every_predicted_class_has_a_declared_origin():
+    # A typo in a target class would leave a class without any source.
+    for source, target in DECLARED:
+        used = set(dict(label_map(source, target).table).values())
+        if space(source).num_classes >= space(target).num_classes:
+            assert used >= set(space(target).ids) - {space(target).ignore}, (source, target)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_equal_spaces_give_the_identity(name):
+    assert label_map(name, name).is_identity
+    copy = LabelSpace("copy", space(name).classes, space(name).ignore)
+    assert label_map(copy, name).is_identity
+
+
+def test_chains_of_declared_maps():
+    direct = label_map("cityscapes", "cityscapes-19").then(label_map("cityscapes-19", "camvid-11"))
+    assert label_map("cityscapes", "camvid-11") == direct
+    assert label_map("kitti", "camvid-11").table == direct.table
+    # Two spaces between.
+    assert label_map("mapillary-65", "camvid-12").relabel(np.array([[22, 63]], np.uint8)).tolist() == [
+        [10, 11]
+    ]
+    # Not a chain, which would lose what Cityscapes does not score: every name is there.
+    assert label_map("kitti", "cityscapes").is_identity
+
+
+def test_a_changed_space_has_no_declared_map():
+    # Same name, other ids, as in weights from elsewhere: only the class names can be trusted.
+    changed = LabelSpace.from_names(["sky", "road", "rider"], name="cityscapes-19")
+    by_name = label_map(changed, "camvid-11")
+    assert by_name.table == ((0, 0), (1, 3), (2, 11))
+
+
+def test_by_name_needs_a_shared_name():
+    mine = LabelSpace.from_names(["lawn", "path"], name="garden")
+    with pytest.raises(LabelError, match="garden to camvid-11: they share no class name; give a LabelMap"):
+        label_map(mine, "camvid-11")
+    with pytest.raises(LabelError, match="share no class name"):
+        label_map("camvid-11", "mapillary-65")
+
+
+def test_exported_names_are_sorted_and_exist():
+    assert sorted(roadseg.labels.__all__) == roadseg.labels.__all__
+    assert all(hasattr(roadseg.labels, name) for name in roadseg.labels.__all__)
+
+
+def test_labels_need_no_torch():
+    code = (
+        "import sys, roadseg.labels as labels; labels.space('cityscapes'); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -1,0 +1,225 @@
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from roadseg.errors import DataError, OutputError, RecipeError, WeightsError
+from roadseg.inference import load
+from roadseg.recipes import SGD, AdamW, Augment, CrossEntropy, Data, Model, Recipe, Synthetic
+from roadseg.training import fit
+from roadseg.training.checkpoint import load_state
+from tests.fakes import fake_camvid
+
+
+@pytest.fixture(scope="module")
+def camvid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("camvid")
+    fake_camvid(root)
+    return root
+
+
+def recipe(camvid: Path, **changes: object) -> Recipe:
+    plan = Recipe(
+        name="tiny.camvid",
+        paper="none",
+        model=Model(name="tests.tiny:tiny", options={"dropout": 0.2}),
+        data=Data(root=str(camvid), train="train+val", val="test"),
+        augment=Augment(crop=(16, 24), scale=(0.8, 1.5), brightness=0.2),
+        loss=CrossEntropy(class_weights="enet"),
+        optim=SGD(lr=0.05),
+        epochs=4,
+        batch_size=2,
+        clip_norm=5.0,
+        ema=0.9,
+        eval_every=2,
+        workers=0,
+    )
+    return dataclasses.replace(plan, **changes)
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    state = load_state(folder / "last.pt")
+    return {**state["model"], **{f"ema.{key}": value for key, value in (state["ema"] or {}).items()}}
+
+
+def assert_identical(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for key, value in one.items():
+        assert torch.equal(value, other[key]), key
+
+
+def test_a_run_leaves_weights_metrics_and_its_plan(camvid, tmp_path):
+    plan = recipe(camvid)
+    result = fit(plan, tmp_path, device="cpu")
+    assert result.finished
+    assert result.weights == tmp_path / "best.safetensors"
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [2, 4]
+    assert result.best == max(row["val"]["miou"] for row in rows)
+    assert rows[-1]["val"]["protocol"]["dataset"] == "camvid"
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert run["recipe"]["optim"]["kind"] == "SGD"
+    assert torch.__version__.startswith(run["versions"]["torch"])
+    predictor = load(tmp_path / "best.safetensors", device="cpu")
+    assert predictor.space.name == "camvid-11"
+    assert predictor.card.provenance["recipe"]["name"] == "tiny.camvid"
+
+
+def test_training_lowers_the_loss(camvid, tmp_path):
+    losses = []
+
+    class Listener:
+        def started(self, step, steps): ...
+        def stepped(self, step, loss, lr):
+            losses.append(loss)
+
+        def validated(self, epoch, scores, best): ...
+        def validating(self, done, count): ...
+
+    plan = recipe(camvid, epochs=40, optim=AdamW(lr=0.01), loss=CrossEntropy(), eval_every=40)
+    fit(plan, tmp_path, device="cpu", report=Listener())
+    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize("optim", [SGD(lr=0.05), AdamW(lr=0.01)], ids=["sgd", "adamw"])
+def test_an_interrupted_run_ends_bit_identical(camvid, tmp_path, stop, optim):
+    plan = recipe(camvid, optim=optim)
+    fit(plan, tmp_path / "whole", device="cpu")
+    part = fit(plan, tmp_path / "parts", device="cpu", max_steps=stop)
+    assert not part.finished
+    result = fit(plan, tmp_path / "parts", device="cpu", resume=True)
+    assert result.finished
+    assert_identical(weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts"))
+    rows = [(tmp_path / run / "metrics.jsonl").read_text().splitlines() for run in ("whole", "parts")]
+    scores = [[json.loads(line)["val"] for line in run] for run in rows]
+    assert scores[0] == scores[1]
+
+
+def test_the_number_of_loader_processes_changes_nothing(camvid, tmp_path):
+    fit(recipe(camvid, epochs=2), tmp_path / "none", device="cpu")
+    fit(recipe(camvid, epochs=2, workers=1), tmp_path / "one", device="cpu")
+    assert_identical(weights_of(tmp_path / "none"), weights_of(tmp_path / "one"))
+
+
+def test_accumulated_parts_equal_the_undivided_step(camvid, tmp_path):
+    plan = recipe(camvid, batch_size=4, ema=0.0, model=Model(name="tests.tiny:tiny"))
+    fit(plan, tmp_path / "whole", device="cpu")
+    fit(dataclasses.replace(plan, accumulate=2), tmp_path / "parts", device="cpu")
+    whole, parts = weights_of(tmp_path / "whole"), weights_of(tmp_path / "parts")
+    for key, value in whole.items():
+        torch.testing.assert_close(value, parts[key], rtol=1e-4, atol=1e-6)
+
+
+def test_an_interrupt_saves_and_can_be_resumed(camvid, tmp_path):
+    class Interrupter:
+        def started(self, step, steps): ...
+        def stepped(self, step, loss, lr):
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        def validated(self, epoch, scores, best): ...
+        def validating(self, done, count): ...
+
+    assert threading.current_thread() is threading.main_thread()
+    plan = recipe(camvid)
+    result = fit(plan, tmp_path, device="cpu", report=Interrupter())
+    assert (result.finished, result.steps) == (False, 2)
+    assert load_state(tmp_path / "last.pt")["step"] == 2
+    fit(plan, tmp_path / "whole", device="cpu")
+    fit(plan, tmp_path, device="cpu", resume=True)
+    assert_identical(weights_of(tmp_path / "whole"), weights_of(tmp_path))
+
+
+def test_two_processes_equal_one(camvid, tmp_path):
+    """Two processes with half of the batch each give the weights of one process with all of it."""
+    plan = recipe(camvid, batch_size=4, ema=0.0, model=Model(name="tests.tiny:tiny"))
+    fit(plan, tmp_path / "one", device="cpu")
+    script = tmp_path / "two.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from roadseg.recipes import *\n"
+        "from roadseg.training import fit\n"
+        "from tests.training.test_fit import recipe\n"
+        "if __name__ == '__main__':\n"
+        "    plan = recipe(Path(sys.argv[1]), batch_size=4, ema=0.0, model=Model(name='tests.tiny:tiny'))\n"
+        "    fit(plan, sys.argv[2], device='cpu')\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc_per_node=2",
+        str(script),
+    ]
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, str(camvid), str(tmp_path / "two")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = weights_of(tmp_path / "one"), weights_of(tmp_path / "two")
+    for key, value in one.items():
+        torch.testing.assert_close(value, two[key], rtol=1e-4, atol=1e-6)
+    scores = [
+        json.loads((tmp_path / run / "metrics.jsonl").read_text().splitlines()[-1])["val"]
+        for run in ("one", "two")
+    ]
+    assert scores[0]["protocol"]["images"] == scores[1]["protocol"]["images"]
+
+
+def test_rendered_scenes_are_mixed_in(camvid, tmp_path):
+    mixed = Data(
+        root=str(camvid), train="train", val="", synthetic=Synthetic(root=str(camvid), share=0.5, until=0.5)
+    )
+    result = fit(recipe(camvid, data=mixed), tmp_path, device="cpu")
+    assert result.finished
+    assert result.best is None
+    assert result.weights == tmp_path / "last.safetensors"
+
+
+def test_resuming_with_another_recipe_is_refused(camvid, tmp_path):
+    fit(recipe(camvid), tmp_path, device="cpu", max_steps=1)
+    with pytest.raises(RecipeError, match="another optim"):
+        fit(recipe(camvid, optim=SGD(lr=0.1)), tmp_path, device="cpu", resume=True)
+
+
+def test_resuming_nothing_is_refused(camvid, tmp_path):
+    with pytest.raises(OutputError, match="no run to resume"):
+        fit(recipe(camvid), tmp_path, device="cpu", resume=True)
+
+
+def test_resuming_from_a_foreign_file_is_refused(camvid, tmp_path):
+    (tmp_path / "last.pt").write_bytes(b"not a state")
+    with pytest.raises(WeightsError, match="no state of a roadseg run"):
+        fit(recipe(camvid), tmp_path, device="cpu", resume=True)
+
+
+def test_training_without_data_says_what_to_do(tmp_path):
+    with pytest.raises(RecipeError, match="no data is given.*roadseg data synth"):
+        fit(recipe(tmp_path, data=Data()), tmp_path, device="cpu")
+    with pytest.raises(DataError, match="does not exist"):
+        fit(recipe(tmp_path, data=Data(root=str(tmp_path / "nowhere"))), tmp_path, device="cpu")
+
+
+def test_tensorboard_files_are_written_on_request(camvid, tmp_path):
+    fit(recipe(camvid), tmp_path, device="cpu", tensorboard=True)
+    assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_mixed_precision_runs_where_it_is_asked_for(camvid, tmp_path):
+    result = fit(recipe(camvid, precision="bfloat16"), tmp_path, device="cpu")
+    assert result.finished
