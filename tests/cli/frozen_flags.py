@@ -1,33 +1,40 @@
 """The flags of every command as data: ``python -m tests.cli.frozen_flags`` writes them anew after a wanted change."""
 
+import contextlib
+import io
 import json
+import os
+import re
 from pathlib import Path
+from unittest import mock
 
-import tyro
-
-from roadseg.cli.entry import COMMANDS, command_class
-from roadseg.cli.train import Train, find_recipe, with_recipe_flags
+from roadseg.cli import main
+from roadseg.cli.entry import COMMANDS
 
 FILE = Path(__file__).with_name("flags.json")
+RECIPE = "fast-scnn.camvid"
 
 
 def current_flags() -> dict[str, list[str]]:
-    """Return the option strings and the positional arguments of every command, sorted."""
-    found = {name: _flags(command_class(name)) for name in COMMANDS}
+    """Return the flags and positional arguments of every command, sorted, as its help shows them."""
+    found = {name: flags_of(*name.split()) for name in COMMANDS}
     own = set(found["train"])
-    found["train RECIPE"] = [
-        flag for flag in _flags(with_recipe_flags(Train, find_recipe("fast-scnn.camvid"))) if flag not in own
-    ]
+    found["train RECIPE"] = [flag for flag in flags_of("train", RECIPE) if flag not in own]
     return found
 
 
-def _flags(command: type) -> list[str]:
-    from roadseg.cli.train import REGISTRY
-
-    parser = tyro.extras.get_parser(command, config=(tyro.conf.AvoidSubcommands,), registry=REGISTRY)
+def flags_of(*command: str) -> list[str]:
+    """Return the flags and positional arguments in the help of a command."""
+    text = io.StringIO()
+    with mock.patch.dict(os.environ, COLUMNS="80"), contextlib.redirect_stdout(text):
+        assert main([*command, "--help"]) == 0
     names: set[str] = set()
-    for action in parser._actions:
-        names.update(action.option_strings or [str(action.metavar or action.dest)])
+    for line in text.getvalue().splitlines():
+        # Rows begin beside the frame, or where it would be; two spaces separate flags from their help.
+        row = re.match(r"[│ ] (?=[-A-Z\[])(.*?)  ", f"{line}  ")
+        if row is not None:
+            names.update(re.findall(r"(?<!\S)--?[a-z][\w.-]*", row[1]))
+            names.update(re.findall(r"^\[?[A-Z_.]{3,}\]?(?=[ │]*$)", row[1]))
     return sorted(names - {"-h", "--help"})
 
 

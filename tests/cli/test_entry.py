@@ -57,7 +57,10 @@ def test_overview_of_a_group(run):
     ("arguments", "sentence"),
     [
         (["predcit"], "roadseg: error: there is no command 'predcit'; did you mean `roadseg predict`?"),
-        (["data", "chekc"], "roadseg: error: there is no command 'data chekc'; did you mean `roadseg data check`?"),
+        (
+            ["data", "chekc"],
+            "roadseg: error: there is no command 'data chekc'; did you mean `roadseg data check`?",
+        ),
         (["xyzzy"], "roadseg: error: there is no command 'xyzzy'; `roadseg --help` lists the commands"),
     ],
 )
@@ -87,7 +90,11 @@ def fail_with(monkeypatch, error):
         (InputError("is bad", where="x", remedy="mend it"), 2, "roadseg: error: x: is bad; mend it"),
         (InputError("is\nbad"), 2, "roadseg: error: is bad"),
         (MemoryError(), 2, "roadseg: error: out of memory; use smaller pictures"),
-        (OSError(errno.ENOSPC, "No space left on device"), 2, "roadseg: error: the disk is full; free some space"),
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            2,
+            "roadseg: error: the disk is full; free some space",
+        ),
         (PermissionError(errno.EACCES, "Permission denied", "f"), 2, "roadseg: error: Permission denied (f)"),
         (ValueError("odd"), FAULT, "roadseg: error: unexpected ValueError: odd; this is a fault of roadseg"),
         (ValueError(), FAULT, "roadseg: error: unexpected ValueError; this is a fault of roadseg"),
@@ -178,7 +185,7 @@ def test_quiet_shows_no_progress_and_no_remarks(capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(1.25, "1.2 s"), (12.4, "12 s"), (185, "3:05 min"), (7805, "2:10 h"), (-1, "-1.0 s")]
+    ("value", "text"), [(1.25, "1.2 s"), (12.4, "12 s"), (185, "3:05 min"), (7805, "2:10 h"), (-1, "0.0 s")]
 )
 def test_duration(value, text):
     assert duration(value) == text

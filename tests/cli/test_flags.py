@@ -12,7 +12,9 @@ FROZEN = json.loads(FILE.read_text(encoding="utf-8"))
 def test_flags_are_the_frozen_ones(command):
     flags = current_flags()
     assert sorted(flags) == sorted(FROZEN)
-    assert flags[command] == FROZEN[command], "run `python -m tests.cli.frozen_flags` if this change is wanted"
+    assert flags[command] == FROZEN[command], (
+        "run `python -m tests.cli.frozen_flags` if this change is wanted"
+    )
 
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))

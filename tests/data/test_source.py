@@ -116,8 +116,9 @@ def test_listing_is_sorted_and_skips_what_is_no_image(tmp_path: Path) -> None:
 
 
 def test_listing_a_missing_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone: cannot be listed \(No such file or directory\); check that"):
-        list_images(tmp_path / "gone")
+    for recursive in (False, True):
+        with pytest.raises(DataError, match=r"gone: cannot be listed \(.+\); check that the folder exists"):
+            list_images(tmp_path / "gone", recursive=recursive)
 
 
 def test_record_order_follows_the_parts(tmp_path: Path) -> None:

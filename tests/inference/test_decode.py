@@ -1,5 +1,6 @@
 """`decode` returns the labels of the dense way, by every method, for every shape, and touches little memory."""
 
+import sys
 from typing import get_args
 
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from roadseg.inference import decode as decode_module
 from roadseg.inference.decode import Method, decode
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -287,15 +287,16 @@ def test_confidence_is_not_computed_unless_asked_for():
 @pytest.fixture
 def interpolated(monkeypatch):
     """The number of scores in each chunk that the cells method interpolates."""
+    module = sys.modules[decode.__module__]  # the package re-exports the function under the module's name
     counts = []
-    original = decode_module._interpolate_blocks
+    original = module._interpolate_blocks
 
     def counting(*args):
         result = original(*args)
         counts.append(result.numel())
         return result
 
-    monkeypatch.setattr(decode_module, "_interpolate_blocks", counting)
+    monkeypatch.setattr(module, "_interpolate_blocks", counting)
     return counts
 
 

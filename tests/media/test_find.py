@@ -66,6 +66,11 @@ def test_same_stem_with_two_suffixes(tmp_path, given):
     assert keys(find_images(inputs)) == ["x_jpg", "x_png", "y"]
 
 
+def test_a_file_without_a_suffix_keeps_its_name(tmp_path):
+    touch(tmp_path, "x", "x.jpg")
+    assert keys(find_images([tmp_path / "x", tmp_path / "x.jpg"])) == ["x", "x_jpg"]
+
+
 def test_same_name_of_single_files_takes_the_folder(tmp_path):
     touch(tmp_path, "day/1.jpg", "night/1.jpg", "day/2.jpg")
     inputs = [tmp_path / "day/1.jpg", tmp_path / "night/1.jpg", tmp_path / "day/2.jpg"]

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import importlib
+import inspect
 import os
 import re
 import sys
@@ -14,7 +15,17 @@ from typing import Protocol
 from roadseg import __version__
 from roadseg.errors import RoadsegError
 
-__all__ = ["COMMANDS", "FAULT", "INTERRUPTED", "PIPE_CLOSED", "Command", "command_class", "explain", "main"]
+__all__ = [
+    "COMMANDS",
+    "FAULT",
+    "INTERRUPTED",
+    "PIPE_CLOSED",
+    "Command",
+    "command_class",
+    "description",
+    "explain",
+    "main",
+]
 
 COMMANDS: Mapping[str, str] = {
     "predict": "roadseg.cli.predict:Predict",
@@ -123,7 +134,12 @@ def _parse(name: str, arguments: list[str]) -> Command:
     if parse is not None:
         found: Command = parse(arguments)
         return found
-    return tyro.cli(command, prog=f"roadseg {name}", args=arguments)
+    return tyro.cli(command, prog=f"roadseg {name}", args=arguments, description=description(command))
+
+
+def description(command: type) -> str:
+    """Return a class's docstring up to its attributes: what stands above the flags in a command's help."""
+    return inspect.cleandoc(command.__doc__ or "").partition("\nAttributes:")[0].rstrip()
 
 
 def _unknown(name: str) -> RoadsegError:

@@ -54,7 +54,7 @@ class Evaluate:
         """Score, and print or save the scores."""
         from roadseg.data import open_source
         from roadseg.inference import DEFAULT_WEIGHTS, load
-        from roadseg.inference.evaluate import evaluate, protocol_of
+        from roadseg.inference.evaluation import evaluate, protocol_of
         from roadseg.labels import label_map, space
         from roadseg.media import write_json
         from roadseg.metrics import Scores

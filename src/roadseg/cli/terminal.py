@@ -166,7 +166,8 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def duration(seconds: float) -> str:
     """Return a time span in the units that fit it: ``12 s``, ``3:05 min``, ``2:10 h``."""
-    whole = max(0, round(seconds))
+    seconds = max(0.0, seconds)
+    whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
     if whole < 3600:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
 import tyro
 
 from roadseg import recipes
-from roadseg.cli.entry import INTERRUPTED
+from roadseg.cli.entry import INTERRUPTED, description
 from roadseg.cli.pairs import pair_texts, parse_pairs
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
 from roadseg.errors import OutputError, RecipeError
@@ -23,10 +23,10 @@ from roadseg.recipes import Recipe, Synthetic
 if TYPE_CHECKING:
     from roadseg.training import FitResult
 
-__all__ = ["Train", "find_recipe"]
+__all__ = ["REGISTRY", "Train", "find_recipe", "with_recipe_flags"]
 
 _NOT_FLAGS = ("name", "paper", "expects")
-_STATE, _RUN = "last.pt", "run.json"
+STATE = "last.pt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class Train:
             args=rest,
             description=_recipe_help(recipe),
             config=(tyro.conf.AvoidSubcommands,),
-            registry=_registry(),
+            registry=REGISTRY,
         )
 
     def run(self) -> int:
@@ -102,7 +102,7 @@ class Train:
             from roadseg.cli.train_plan import Plan
 
             return Plan.of(recipe, out, self.device, tensorboard=self.tensorboard).tell(self.terminal)
-        if not self.resume and any((out / name).exists() for name in (_STATE, _RUN)):
+        if not self.resume and (out / STATE).exists():
             raise OutputError(
                 "holds a run already",
                 where=out,
@@ -283,6 +283,9 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
     return registry
 
 
+REGISTRY = _registry()
+
+
 def _load_file(path: Path) -> object:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None or not path.is_file():
@@ -308,11 +311,8 @@ def _known() -> str:
 
 
 def _general_help(command: type[Train]) -> str:
-    text = (command.__doc__ or "").partition("Attributes:")[0]
-    lines = [line.removeprefix("    ") for line in text.strip().splitlines()]
-    return "\n".join(
-        [*lines, f"Recipes: {_known()}.", "`roadseg train RECIPE --help` shows the recipe's own flags."]
-    )
+    rest = "`roadseg train RECIPE --help` shows the recipe's own flags."
+    return f"{description(command)}\n\nRecipes: {_known()}.\n{rest}"
 
 
 def _recipe_help(recipe: Recipe) -> str:

@@ -253,7 +253,7 @@ def _remarks(recipe: Recipe, out: Path, device: str) -> list[str]:
         )
     if (free := free_disk(out)) < SMALL_DISK:
         found.append(f"the disk of {out} has {size_text(free)} left")
-    if (out / "run.json").exists():
+    if (out / "last.pt").exists():
         found.append(f"{out} holds a run already: --resume goes on with it, -o chooses another folder")
     if any(item.ours is not None for item in recipe.expects):
         best = max(item.ours for item in recipe.expects if item.ours is not None)

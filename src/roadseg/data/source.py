@@ -191,7 +191,9 @@ def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
         DataError: The folder does not exist or cannot be read.
     """
     try:
-        found = sorted(folder.rglob("*") if recursive else folder.iterdir())
+        found = sorted(folder.iterdir())  # listed even for a deep search, which passes over a missing folder
+        if recursive:
+            found = sorted(folder.rglob("*"))
     except OSError as error:
         raise DataError(
             f"cannot be listed ({error.strerror or error})",

@@ -67,12 +67,8 @@ def read_labels(file: Path, data: Mapping[str, Any], records: Sequence[Record]) 
         return YamlLabels(_read_mapping(file, data, stored, target), colored=False)
     if "colors" in data:
         stored, target = _read_colors(file, data, stored, target)
-    labels = YamlLabels(_match_names(stored, target), colored="colors" in data or "space" in data)
+    labels = YamlLabels(LabelMap.by_name(stored, target), colored="colors" in data or "space" in data)
     return _read_binary(file, data, labels, records)
-
-
-def _match_names(stored: LabelSpace, target: LabelSpace) -> LabelMap:
-    return LabelMap.by_name(stored, target)
 
 
 def _read_ignore(file: Path, data: Mapping[str, Any]) -> int | None:
@@ -247,7 +243,7 @@ def _as_binary(labels: YamlLabels, foreground_id: int) -> YamlLabels:
     classes += tuple(item for item in extra if item.color not in known)
     source = LabelSpace(f"{target.name}, as stored", classes, ignore)
     note = f"{what}; write binary: false into the data.yaml if {BYTE} should be left out and 0 is class 0"
-    return labels._replace(map=_match_names(source, target), notes=(note,))
+    return labels._replace(map=LabelMap.by_name(source, target), notes=(note,))
 
 
 def _sample_values(records: Sequence[Record], colored: bool) -> set[int]:

@@ -2,6 +2,7 @@
 
 from roadseg.inference.decode import Decoded, decode
 from roadseg.inference.device import autocast, autocast_dtype, choose_device
+from roadseg.inference.evaluation import evaluate, protocol_of
 from roadseg.inference.package import (
     WeightsCard,
     bundled_weights,
@@ -10,7 +11,7 @@ from roadseg.inference.package import (
     load_package,
     save_package,
 )
-from roadseg.inference.predictor import DEFAULT_WEIGHTS, ImageLike, Predictor, load
+from roadseg.inference.predictor import DEFAULT_WEIGHTS, ImageLike, Predictor, load, predict
 from roadseg.inference.preprocess import normalize, resize_images
 from roadseg.inference.strategies import ScoreMap, Strategy, Whole
 
@@ -28,11 +29,14 @@ __all__ = [
     "bundled_weights",
     "choose_device",
     "decode",
+    "evaluate",
     "file_sha256",
     "find_weights",
     "load",
     "load_package",
     "normalize",
+    "predict",
+    "protocol_of",
     "resize_images",
     "save_package",
 ]

@@ -117,12 +117,13 @@ def decode(
         method = sampling.fastest(num_classes) if method == "auto" else method
         for index, image in enumerate(scores):
             canvas = _Canvas(labels[index], None if chances is None else chances[index], probabilities)
+            planes = image.contiguous()  # torch rounds differently in other memory formats
             if method == "dense":
-                _paint_dense(canvas, image, sampling)
+                _paint_dense(canvas, planes, sampling)
             elif method == "strips" or confidence:
-                _paint_strips(canvas, image, sampling)
+                _paint_strips(canvas, planes, sampling)
             else:
-                _paint_cells(canvas, image, sampling, crowded)
+                _paint_cells(canvas, planes, sampling, crowded)
     return Decoded(labels, chances)
 
 
@@ -257,7 +258,7 @@ def _magnitude(image: Tensor) -> float:
 def _paint_dense(canvas: _Canvas, image: Tensor, sampling: _Sampling) -> None:
     """The definition of `decode`."""
     height, width = sampling.size
-    whole = image[None].float().contiguous()  # torch rounds differently for other memory formats
+    whole = image[None].float()
     scores = F.interpolate(whole, size=sampling.grid, mode="bilinear", align_corners=sampling.align_corners)
     canvas.paint(slice(None), scores[0, :, :height, :width].flatten(1), finite=False)
 
@@ -320,7 +321,7 @@ def _paint_cells(canvas: _Canvas, image: Tensor, sampling: _Sampling, crowded: f
         return
     nearest = corners.to(canvas.labels.dtype).index_select(1, columns.low)
     torch.index_select(nearest, 0, rows.low, out=canvas.labels)
-    flat = image.reshape(len(image), -1)
+    flat = image.flatten(1)
     for y, x in _chunks(undecided, rows, columns, _chunk_scores(image.device) // len(image)):
         pixels = y[:, None] * sampling.size[1] + x
         canvas.paint(pixels, _interpolate_blocks(flat, sampling, y, x), finite=True)

@@ -19,7 +19,7 @@ from roadseg.labels import LabelSpace
 from roadseg.media import Prediction, read_image
 from roadseg.models.bundled import DEFAULT_WEIGHTS
 
-__all__ = ["DEFAULT_WEIGHTS", "ImageLike", "Predictor", "load"]
+__all__ = ["DEFAULT_WEIGHTS", "ImageLike", "Predictor", "load", "predict"]
 
 ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 """A file, a Pillow image, or uint8 RGB pixels ``[H, W, 3]``."""
@@ -160,3 +160,14 @@ def load(
     """
     model, card = load_package(find_weights(weights), trust_code=trust_code)
     return Predictor(model, card, strategy=strategy, device=device)
+
+
+def predict(image: ImageLike, weights: str | Path = DEFAULT_WEIGHTS, *, device: str = "auto") -> Prediction:
+    """Segment one image; for more than one, keep the `Predictor` that `load` returns.
+
+    Args:
+        image: A file, a Pillow image or RGB pixels.
+        weights: As for `load`.
+        device: As for `load`.
+    """
+    return load(weights, device=device)(image)

@@ -168,7 +168,11 @@ def _key_below(path: Path, base: Path) -> str:
 
 
 def _with_own_keys(images: Sequence[FoundImage]) -> list[FoundImage]:
-    """Lengthen keys until all differ."""
+    """Lengthen keys until all differ.
+
+    This ends: parent folders run out, and from then on members of a clash get different endings, so that no two of
+    them ever coincide again.
+    """
     keys = [image.key for image in images]
     depths = [0] * len(images)  # parent folders taken into the key
     while clashes := _clashes(keys):
@@ -177,7 +181,7 @@ def _with_own_keys(images: Sequence[FoundImage]) -> list[FoundImage]:
             for rank, i in enumerate(members):
                 path = images[i].path
                 if len(suffixes) == len(members):
-                    keys[i] = f"{keys[i]}_{path.suffix.removeprefix('.')}"
+                    keys[i] += path.suffix.replace(".", "_")
                 elif (longer := _with_parent(images[i], depths[i] + 1)) is not None:
                     keys[i], depths[i] = longer, depths[i] + 1
                 else:

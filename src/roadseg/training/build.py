@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from roadseg.data import MixedDataset, RoadDataset, Sample, Source, TrainTransform, count_pixels, open_source
 from roadseg.errors import RecipeError
+from roadseg.inference import find_weights
 from roadseg.losses import CrossEntropyLoss, enet_weights, median_frequency_weights
 from roadseg.models import build as build_network
 from roadseg.models import load_weights
@@ -34,17 +35,24 @@ def build_source(data: Data) -> Source:
 
 
 def build_transform(augment: Augment, ignore: int) -> TrainTransform:
-    """Return the training transform of a recipe."""
-    return TrainTransform(
-        crop=augment.crop,
-        scale=augment.scale,
-        flip=augment.flip,
-        brightness=augment.brightness,
-        contrast=augment.contrast,
-        saturation=augment.saturation,
-        hue=augment.hue,
-        ignore=ignore,
-    )
+    """Return the training transform of a recipe.
+
+    Raises:
+        RecipeError: A range is empty, or a factor negative.
+    """
+    try:
+        return TrainTransform(
+            crop=augment.crop,
+            scale=augment.scale,
+            flip=augment.flip,
+            brightness=augment.brightness,
+            contrast=augment.contrast,
+            saturation=augment.saturation,
+            hue=augment.hue,
+            ignore=ignore,
+        )
+    except ValueError as error:
+        raise RecipeError(str(error), where="augment", remedy="change the recipe's augment values") from error
 
 
 def build_dataset(data: Data, source: Source, transform: TrainTransform) -> tuple[Dataset[Sample], int, int]:
@@ -64,7 +72,7 @@ def build_model(spec: Model, num_classes: int) -> nn.Module:
     """Build the network and load the checkpoint that the recipe starts from, if any."""
     model = build_network(spec.name, num_classes, **spec.options)
     if spec.weights is not None:
-        load_weights(model, spec.weights)
+        load_weights(model, find_weights(spec.weights))
     return model
 
 

@@ -22,6 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from roadseg.data import Sample, StepSampler, mix_seed
+from roadseg.errors import RecipeError
 from roadseg.inference import (
     Predictor,
     WeightsCard,
@@ -30,7 +31,7 @@ from roadseg.inference import (
     normalize,
     save_package,
 )
-from roadseg.inference.evaluate import evaluate, protocol_of
+from roadseg.inference.evaluation import evaluate, protocol_of
 from roadseg.metrics import Confusion, Scores
 from roadseg.recipes import Recipe
 from roadseg.training.build import (
@@ -117,6 +118,12 @@ class Run:
         self.out = out
         self.world = world
         self.report = report
+        if recipe.batch_size % (world.size * recipe.accumulate):
+            raise RecipeError(
+                f"batches of {recipe.batch_size} cannot be split evenly over {world.size} processes x"
+                f" {recipe.accumulate} parts",
+                remedy="choose another --batch-size or --accumulate",
+            )
         torch.manual_seed(mix_seed(recipe.seed, 0))
         self.source = build_source(recipe.data)
         transform = build_transform(recipe.augment, self.source.target.ignore)
@@ -210,8 +217,8 @@ class Run:
             self.ema.update_parameters(self.model)
         loss_value = float(self.world.sum(value))
         if not math.isfinite(loss_value) and not self.scaler.is_enabled():
-            raise FloatingPointError(
-                f"the loss became {loss_value} at step {self.step}: lower the learning rate"
+            raise RecipeError(
+                f"the loss became {loss_value} at step {self.step}", remedy="lower the learning rate (--optim.lr)"
             )
         return loss_value
 
@@ -384,8 +391,6 @@ def _stop_on_signal() -> Iterator[list[bool]]:
 
 
 def _open_board(out: Path) -> Any:  # noqa: ANN401 - tensorboard is an optional, untyped dependency
-    from roadseg.errors import RecipeError
-
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:

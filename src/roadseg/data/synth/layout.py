@@ -147,7 +147,7 @@ class Planner:
     def gap_after(self, side: int, s: float) -> tuple[float, float]:
         """The next interval on a side at or after ``s`` where a street leaves; empty at the end without one."""
         for junction in self.street.junctions:
-            if junction.s + junction.half_width + 3 <= s or not (junction.right if side > 0 else junction.left):
+            if junction.s + junction.half_width + 2.8 <= s or not (junction.right if side > 0 else junction.left):
                 continue
             reach = junction.half_width + 2.8
             return junction.s - reach, junction.s + reach

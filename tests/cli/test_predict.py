@@ -1,0 +1,300 @@
+import errno
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from roadseg.labels import space
+from roadseg.media import read_image, read_mask
+from tests.cli.conftest import SIZE
+from tests.fakes import picture, save
+
+pytestmark = pytest.mark.usefixtures("bundled")
+
+
+def test_one_photo_needs_no_other_argument(run, photo):
+    result = run("predict", photo)
+    assert result.code == 0
+    assert result.err == ""
+    out = Path("roadseg-out")
+    labels = read_mask(out / "labels" / "street.png")
+    assert labels.shape == SIZE
+    assert set(np.unique(labels)) <= set(space("camvid-11").ids)
+    with Image.open(out / "color" / "street.png") as color:
+        assert color.mode == "P"
+        assert np.array_equal(np.array(color), labels)
+        assert np.array_equal(np.array(color.convert("RGB")), space("camvid-11").colorize(labels))
+    assert read_image(out / "overlay" / "street.jpg").shape == (*SIZE, 3)
+    first, *rest = result.out.splitlines()
+    assert first.startswith(f"{photo} (64x48): ")
+    assert " % " in first
+    assert [line.split() for line in rest] == [
+        ["labels", "roadseg-out/labels/street.png"],
+        ["color", "roadseg-out/color/street.png"],
+        ["overlay", "roadseg-out/overlay/street.jpg"],
+    ]
+
+
+def test_shares_in_words_are_those_of_the_labels(run, photo):
+    result = run("predict", photo, "--json")
+    labels = read_mask(Path("roadseg-out/labels/street.png"))
+    shares = result.json["images"][0]["shares"]
+    for item in space("camvid-11").classes:
+        assert shares.get(item.name, 0.0) == pytest.approx(float((labels == item.id).mean()))
+
+
+def test_json(run, photo):
+    found = run("predict", photo, "--json", "-o", "out").json
+    assert found["space"] == "camvid-11"
+    assert found["failed"] == []
+    assert found["images"][0]["files"]["overlay"] == "out/overlay/street.jpg"
+    assert (found["images"][0]["height"], found["images"][0]["width"]) == SIZE
+
+
+def test_a_folder_keeps_its_tree(run, tmp_path):
+    for name in ("a/1.png", "b/1.png", "2.jpg"):
+        save(tmp_path / "in" / name, picture(name, SIZE))
+    result = run("predict", tmp_path / "in", "-o", tmp_path / "out", "--no-color", "--no-overlay")
+    assert result.code == 0
+    assert result.out.startswith("3 of 3 pictures labeled in ")
+    written = sorted(
+        path.relative_to(tmp_path / "out").as_posix()
+        for path in (tmp_path / "out").rglob("*.*")
+        if path.is_file()
+    )
+    assert written == ["labels/2.png", "labels/a/1.png", "labels/b/1.png"]
+
+
+def test_patterns_and_lists(run, photo, tmp_path):
+    save(tmp_path / "other.png", picture("other", SIZE))
+    (tmp_path / "list.txt").write_text("street.jpg\nother.png\n")
+    assert len(run("predict", tmp_path / "list.txt", "--json").json["images"]) == 2
+    assert len(run("predict", f"{tmp_path}/*.jpg", "--json").json["images"]) == 1
+
+
+def test_results_in_the_folder_of_the_photos_are_not_labeled_again(run, photo):
+    assert run("predict", photo.parent, "-o", photo.parent / "out").code == 0
+    assert len(run("predict", photo.parent, "-o", photo.parent / "out", "--json").json["images"]) == 1
+    result = run("predict", photo.parent / "out", "-o", photo.parent / "out")
+    assert result.code == 2
+    assert "holds only results of roadseg" in result.sentence
+
+
+def test_skip_existing_goes_on_where_a_run_was_stopped(run, tmp_path):
+    for name in ("1.png", "2.png"):
+        save(tmp_path / "in" / name, picture(name, SIZE))
+    assert run("predict", tmp_path / "in").code == 0
+    lost = Path("roadseg-out/overlay/2.jpg")
+    lost.unlink()
+    kept = Path("roadseg-out/overlay/1.jpg").stat().st_mtime_ns
+    found = run("predict", tmp_path / "in", "--skip-existing", "--json").json
+    assert (len(found["images"]), found["skipped"]) == (1, 1)
+    assert lost.is_file()
+    assert Path("roadseg-out/overlay/1.jpg").stat().st_mtime_ns == kept
+    assert "2 were there already" in run("predict", tmp_path / "in", "--skip-existing").out
+
+
+def test_other_label_space_and_confidence(run, photo):
+    result = run("predict", photo, "--confidence", "--legend", "--alpha", "0.7", "--json")
+    assert result.code == 0
+    assert read_mask(Path("roadseg-out/confidence/street.png")).shape == SIZE
+    assert read_image(Path("roadseg-out/overlay/street.jpg")).shape[0] > SIZE[0]
+    result = run("predict", photo, "--to", "cityscapes-19")
+    assert result.code == 2
+    assert "no map leads" in result.sentence or "share" in result.sentence
+
+
+def test_interruption_says_how_to_go_on(run, photo, monkeypatch):
+    def stop(*_arguments, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("roadseg.inference.Predictor.__call__", stop)
+    result = run("predict", photo)
+    assert result.code == 130
+    assert result.sentence == "roadseg: interrupted; go on with --skip-existing"
+
+
+# Pictures of every kind
+
+
+def cmyk(path):
+    Image.new("CMYK", (20, 10), (10, 80, 0, 30)).save(path)
+
+
+def sixteen_bit(path):
+    Image.fromarray(np.linspace(0, 65535, 200).astype(np.uint16).reshape(10, 20)).save(path)
+
+
+def gray(path):
+    Image.new("L", (20, 10), 90).save(path)
+
+
+def rgba(path):
+    Image.new("RGBA", (20, 10), (90, 10, 20, 128)).save(path)
+
+
+def tiny(path):
+    Image.new("RGB", (1, 1), (90, 90, 90)).save(path)
+
+
+def rotated(path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (10, 20)).save(path, exif=exif)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "size"),
+    [
+        (cmyk, "x.jpg", (10, 20)),
+        (sixteen_bit, "x.png", (10, 20)),
+        (gray, "x.png", (10, 20)),
+        (rgba, "x.png", (10, 20)),
+        (tiny, "x.png", (1, 1)),
+        (rotated, "x.jpg", (10, 20)),
+    ],
+)
+def test_unusual_pictures_are_labeled(run, tmp_path, make, name, size):
+    make(tmp_path / name)
+    result = run("predict", tmp_path / name)
+    assert (result.code, result.err) == (0, "")
+    assert read_mask(Path("roadseg-out/labels/x.png")).shape == size
+    assert read_image(Path("roadseg-out/overlay/x.jpg")).shape == (*size, 3)
+
+
+# Pictures that cannot be labeled
+
+
+def png_bytes(tmp_path):
+    return save(tmp_path / "whole.png", picture("whole", (64, 64))).read_bytes()
+
+
+def truncated(tmp_path, suffix):
+    whole = save(tmp_path / f"whole{suffix}", picture("whole", (64, 64))).read_bytes()
+    path = tmp_path / f"cut{suffix}"
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+def bomb(path):
+    """A header of 60000 x 60000 pixels with nothing behind it."""
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + struct.pack(">I", 13)
+        + chunk
+        + struct.pack(">I", zlib.crc32(chunk))
+        + b"\0" * 64
+    )
+    return path
+
+
+def text_file(path):
+    path.write_text("not a picture")
+    return path
+
+
+def empty(path):
+    path.write_bytes(b"")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda folder: folder / "none.jpg", "does not exist"),
+        (lambda folder: empty(folder / "x.jpg"), "is empty (0 bytes)"),
+        (lambda folder: truncated(folder, ".png"), "cut short"),
+        (lambda folder: truncated(folder, ".jpg"), "cut short"),
+        (lambda folder: text_file(folder / "x.png"), "x.png"),
+        (lambda folder: text_file(folder / "x.docx"), "is no image file by its suffix .docx"),
+        (lambda folder: bomb(folder / "x.png"), "60000"),
+        (lambda folder: folder, "holds no images"),
+    ],
+)
+def test_bad_pictures_are_one_sentence(run, tmp_path_factory, make, words):
+    path = make(tmp_path_factory.mktemp("bad"))
+    result = run("predict", path)
+    assert result.code == 2
+    assert result.sentence.startswith(f"roadseg: error: {path}")
+    assert words in result.sentence
+    assert result.out == ""
+    assert not list(Path("roadseg-out").rglob("*.*"))
+
+
+def test_one_bad_file_does_not_stop_the_others(run, tmp_path):
+    save(tmp_path / "in" / "1.png", picture("1", SIZE))
+    empty(tmp_path / "in" / "2.png")
+    save(tmp_path / "in" / "3.png", picture("3", SIZE))
+    result = run("predict", tmp_path / "in")
+    assert result.code == 1
+    assert (
+        result.sentence == f"roadseg: error: {tmp_path / 'in' / '2.png'}: is empty (0 bytes); copy it again"
+    )
+    assert result.out.startswith("2 of 3 pictures labeled in ")
+    assert "1 could not be read" in result.out
+    assert sorted(path.name for path in Path("roadseg-out/labels").iterdir()) == ["1.png", "3.png"]
+    failed = run("predict", tmp_path / "in", "--json")
+    assert failed.code == 1
+    assert [Path(item["image"]).name for item in failed.json["failed"]] == ["2.png"]
+
+
+# Everything else that can be wrong
+
+
+def test_output_that_cannot_be_a_folder(run, photo, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run("predict", photo, "-o", tmp_path / "file")
+    assert result.code == 2
+    assert result.sentence.startswith(f"roadseg: error: {tmp_path / 'file'}: the folder cannot be made")
+
+
+def test_part_of_the_output_that_cannot_be_a_folder(run, photo, tmp_path):
+    save(tmp_path / "in" / "1.png", picture("1", SIZE))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "color").write_text("")
+    for inputs in (photo, tmp_path / "in"):
+        result = run("predict", inputs, "-o", tmp_path / "out")
+        assert result.code == 2
+        assert f"{tmp_path / 'out' / 'color'}" in result.sentence
+        assert "cannot be written" in result.sentence
+
+
+def test_full_disk(run, photo, monkeypatch):
+    def full(_path, _data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    result = run("predict", photo)
+    assert result.code == 2
+    assert "the disk is full; free some space" in result.sentence
+    assert not [path for path in Path("roadseg-out").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "no picture was given"),
+        (["street.jpg", "--alpha", "1.5"], "--alpha is 1.5"),
+        (["PHOTO", "--to", "cityscape"], "unknown label space 'cityscape'"),
+        (["PHOTO", "--weights", "fast-scn"], "is neither a file nor the name of bundled weights"),
+        (["PHOTO", "--device", "cuda:99"], "there is no device 'cuda:99' here"),
+    ],
+)
+def test_requests_that_cannot_be_met(run, photo, arguments, words):
+    result = run("predict", *(photo if item == "PHOTO" else item for item in arguments))
+    assert result.code == 2
+    assert words in result.sentence
+
+
+def test_checkpoints_without_a_description_are_sent_to_convert(run, photo, tmp_path):
+    import torch
+
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "old.pth")
+    result = run("predict", photo, "--weights", tmp_path / "old.pth")
+    assert result.code == 2
+    assert "run `roadseg convert` on it first" in result.sentence

@@ -1,0 +1,230 @@
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from roadseg.cli.train import Train, find_recipe
+from roadseg.errors import RecipeError
+from roadseg.models import read_card
+from tests.cli.conftest import SIZE
+from tests.fakes import fake_camvid
+
+SMALL = (
+    *(
+        "--model.name",
+        "tests.tiny:tiny",
+        "--augment.crop",
+        16,
+        24,
+        "--augment.scale",
+        1,
+        1,
+        "--batch-size",
+        4,
+    ),
+    *("--epochs", 2, "--ema", 0, "--workers", 0, "--eval-every", 1, "--loss.class-weights", "none"),
+    *("--device", "cpu"),
+)
+
+
+@pytest.fixture
+def recipe_file(tmp_path, monkeypatch):
+    """A user's recipe: ours with another network, whose options ours does not have."""
+    path = tmp_path / "my_runs.py"
+    path.write_text(
+        "import dataclasses\n"
+        "from roadseg import recipes\n\n\n"
+        "def night():\n"
+        "    model = recipes.Model(name='tests.tiny:tiny', options={'dropout': 0.0})\n"
+        "    return dataclasses.replace(recipes.get('fast-scnn.camvid'), name='mine.night', model=model)\n\n\n"
+        "def nothing():\n"
+        "    return 3\n"
+    )
+    monkeypatch.delitem(sys.modules, "my_runs", raising=False)
+    return path
+
+
+def test_a_run_from_start_to_end(run, camvid, recipe_file):
+    result = run("train", f"{recipe_file}:night", "--data", camvid, *SMALL)
+    assert result.code == 0
+    assert result.out.startswith("done, best validation mIoU ")
+    out = Path("runs/mine.night")
+    assert "roadseg predict street.jpg --weights runs/mine.night/best.safetensors" in result.out
+    recipe = json.loads((out / "run.json").read_text())["recipe"]
+    assert recipe["epochs"] == 2
+    assert recipe["augment"]["crop"] == [16, 24]
+    assert recipe["data"]["root"] == str(camvid)
+    assert read_card(out / "best.safetensors")["model"] == "tests.tiny:tiny"
+    scores = [line for line in result.err.splitlines() if line.startswith("epoch ")]
+    assert len(scores) == 2
+    assert "mIoU" in scores[0]
+
+
+def test_json_stop_and_resume(run, camvid, recipe_file):
+    arguments = ("train", f"{recipe_file}:night", "--data", camvid, *SMALL, "-o", "run", "--json", "--quiet")
+    first = run(*arguments, "--max-steps", 1)
+    assert (first.code, first.err) == (0, "")
+    assert (first.json["steps"], first.json["finished"]) == (1, False)
+    again = run(*arguments)
+    assert again.code == 2
+    assert again.sentence.startswith("roadseg: error: run: holds a run already; go on with it by --resume")
+    resumed = run(*arguments, "--resume")
+    assert resumed.code == 0
+    assert resumed.json["finished"]
+    other = run(*arguments, "--resume", "--optim.lr", "0.5")
+    assert other.code == 2
+    assert "the run was started with another optim" in other.sentence
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal to itself")
+def test_interruption_saves_and_says_how_to_go_on(run, camvid, recipe_file, monkeypatch):
+    from roadseg.cli import train
+
+    def stepped(_self, _step, _loss, _lr):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(train._Progress, "stepped", stepped)
+    result = run("train", f"{recipe_file}:night", "--data", camvid, *SMALL, "-o", "run")
+    assert result.code == 130
+    assert result.sentence == (
+        "roadseg: interrupted; the state of step 1 is saved: go on with the same command and --resume"
+    )
+    assert Path("run/last.pt").is_file()
+
+
+def test_only_the_first_process_talks(run, camvid, recipe_file, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    result = run("train", f"{recipe_file}:night", "--data", camvid, *SMALL, "--max-steps", 1)
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_flags_change_the_recipe():
+    command = Train.from_arguments(
+        [
+            *("fast-scnn.camvid", "--optim.lr", "0.5", "--model.options", "aux=stem,", "--data", "d"),
+            *(
+                "--synthetic",
+                "s",
+                "--data.synthetic.share",
+                "0.5",
+                "--augment.crop",
+                "32",
+                "64",
+                "--clip-norm",
+                "None",
+            ),
+        ]
+    )
+    base, found = find_recipe("fast-scnn.camvid"), command.resolve()
+    assert found.optim.lr == 0.5
+    assert found.model.options == {**base.model.options, "aux": ("stem",)}
+    assert (found.data.root, found.data.synthetic.root, found.data.synthetic.share) == ("d", "s", 0.5)
+    assert (found.augment.crop, found.clip_norm) == ((32, 64), None)
+    assert (found.name, found.paper, found.expects) == (base.name, base.paper, base.expects)
+    assert Train.from_arguments(["fast-scnn.camvid"]).resolve() == base
+
+
+def test_plan(run, camvid):
+    arguments = ("train", "fast-scnn.camvid", "--data", camvid, "--dry-run")
+    plan = run(*arguments, "--json").json
+    recipe = find_recipe("fast-scnn.camvid")
+    assert (plan["images"], plan["validation"]) == (10, 2)
+    assert plan["steps"] == recipe.epochs * max(1, 10 // recipe.batch_size)
+    assert plan["rates"]["peak"] == pytest.approx(recipe.optim.lr, rel=0.05)
+    assert plan["rates"]["last"] < 0.1 * plan["rates"]["peak"]
+    assert plan["memory"]["activations"] > plan["memory"]["state"] > 4 * plan["memory"]["params"]
+    assert plan["missing"] == []
+    words = run(*arguments)
+    assert words.code == 0
+    assert "10 images to train on (train+val), 2 to validate on (test)" in words.out
+    assert "leave out --dry-run to train" in words.out
+    assert not Path("runs").exists()
+
+
+def test_plan_says_what_is_missing(run):
+    result = run("train", "fast-scnn.camvid", "--dry-run")
+    assert result.code == 1
+    assert "missing    no data is given to train on" in result.out
+
+
+def test_memory_of_a_plan_counts_what_backward_needs():
+    torch = pytest.importorskip("torch")
+    import dataclasses
+
+    from roadseg.cli.train_plan import estimate_memory
+    from roadseg.recipes import Model
+
+    recipe = dataclasses.replace(
+        find_recipe("fast-scnn.camvid"), model=Model(name="tests.tiny:tiny"), ema=0.0
+    )
+    memory = estimate_memory(recipe, 11)
+    height, width = recipe.augment.crop
+    # Input, two convolutions' inputs and ReLUs at strides 2 and 4, two heads' outputs upsampled in the loss.
+    pixels = recipe.batch_size * height * width
+    least = 4 * pixels * (3 + 8 / 4 + 8 / 16)
+    loss = 4 * pixels * 11 * 3 * 2
+    assert least + loss <= memory.activations <= 2 * least + loss
+    model = torch.nn.Conv2d(3, 8, 3)
+    assert memory.params > sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["fast-scnn.camvid"], "no data is given to train on; add --data FOLDER"),
+        (["fast-scnn.camvid", "--data", "nowhere"], "nowhere: does not exist"),
+        (["fast-scnn.camvd"], "there is no recipe 'fast-scnn.camvd'"),
+        (["--dry-run", "fast-scnn.camvid"], "name the recipe first"),
+        (["none.py:f"], "none.py: there is no such file"),
+        (["no.such.module:f"], "cannot import no.such.module"),
+        (["roadseg.recipes:names"], "names gives a tuple, not a Recipe"),
+        (["roadseg.recipes:nothing"], "has no function 'nothing'"),
+        (["fast-scnn.camvid", "--data", "CAMVID", "--data.synthetic.share", "0.1"], "needs a folder"),
+        (["fast-scnn.camvid", "--data", "CAMVID", "--data.val", "vla"], "has no split 'vla'"),
+        (["fast-scnn.camvid", "--data", "CAMVID", "--model.options", "depth=3"], "has no option depth"),
+        (
+            ["fast-scnn.camvid", "--data", "CAMVID", "--accumulate", 5],
+            "cannot be split evenly over 1 processes x 5",
+        ),
+        (
+            ["fast-scnn.camvid", "--data", "CAMVID", "--augment.scale", 2, 1],
+            "scale must be an increasing range",
+        ),
+        (["fast-scnn.camvid", "--data", "CAMVID", "--model.weights", "none"], "none: is neither a file nor"),
+    ],
+)
+def test_requests_that_cannot_be_met(run, camvid, arguments, words):
+    result = run("train", *(camvid if item == "CAMVID" else item for item in arguments), "--workers", 0)
+    assert result.code == 2
+    assert words in result.sentence
+
+
+def test_unknown_values_are_usage_errors(run):
+    result = run("train", "fast-scnn.camvid", "--optim.lrr", "1")
+    assert result.code == 2
+    assert "--optim.lr" in result.err
+
+
+def test_broken_recipe_files(tmp_path):
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    with pytest.raises(RecipeError, match=r"cannot be run \(ZeroDivisionError"):
+        find_recipe(f"{tmp_path / 'broken.py'}:f")
+
+
+def test_data_with_an_unreadable_label(run, tmp_path, recipe_file):
+    root = fake_camvid(tmp_path / "data", size=SIZE)
+    broken = sorted((root / "trainannot").iterdir())[0]
+    broken.write_bytes(b"")
+    result = run("train", f"{recipe_file}:night", "--data", root, *SMALL)
+    assert result.code == 2
+    assert result.sentence.startswith(f"roadseg: error: {broken}: is empty (0 bytes)")
+
+
+def test_help_of_train_lists_the_recipes(run):
+    result = run("train", "--help")
+    assert result.code == 0
+    assert "fast-scnn.synthetic" in result.out
+    assert "--optim.lr" in run("train", "fast-scnn.camvid", "--help").out
