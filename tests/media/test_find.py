@@ -115,6 +115,22 @@ def test_linked_folders_are_entered_once(tmp_path):
     assert keys(find_images([tmp_path / "root"])) == ["linked/1", "own"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs symbolic links")
+def test_circles_of_links_are_not_walked_on_and_on(tmp_path, monkeypatch):
+    touch(tmp_path, "a/1.jpg")
+    (tmp_path / "a" / "back").symlink_to(tmp_path)
+    visited: list[str] = []
+    real = os.scandir
+
+    def count(path: str = ".") -> object:
+        visited.append(str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", count)
+    assert keys(find_images([tmp_path])) == ["a/1"]
+    assert len(visited) <= 3  # the folder, a, and the link back, which ends there
+
+
 def test_patterns(tmp_path, monkeypatch):
     touch(
         tmp_path,

@@ -209,7 +209,7 @@ def test_resuming_from_a_foreign_file_is_refused(camvid, tmp_path):
 
 
 def test_training_without_data_says_what_to_do(tmp_path):
-    with pytest.raises(RecipeError, match="no data is given.*roadseg data synth"):
+    with pytest.raises(RecipeError, match=r"no data is given.*roadseg data synth"):
         fit(recipe(tmp_path, data=Data()), tmp_path, device="cpu")
     with pytest.raises(DataError, match="does not exist"):
         fit(recipe(tmp_path, data=Data(root=str(tmp_path / "nowhere"))), tmp_path, device="cpu")

@@ -1,5 +1,6 @@
 """Data sets: found as records, decoded to samples, transformed for training."""
 
+from roadseg.data.check import Report, check
 from roadseg.data.dataset import Draw, MixedDataset, RoadDataset, decode
 from roadseg.data.records import Record, Sample
 from roadseg.data.sampling import StepSampler, mix_seed
@@ -12,11 +13,13 @@ __all__ = [
     "MixedDataset",
     "RandomZoomCrop",
     "Record",
+    "Report",
     "RoadDataset",
     "Sample",
     "Source",
     "StepSampler",
     "TrainTransform",
+    "check",
     "count_pixels",
     "decode",
     "mix_seed",

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
-from roadseg.errors import InputError, WeightsError
+from roadseg.errors import InputError, LabelError, WeightsError
 from roadseg.labels import LabelSpace
-from roadseg.media import atomic_path
+from roadseg.media import write_bytes
 from roadseg.models import build, load_weights, read_state
 from roadseg.models.bundled import CARD_KEY, WEIGHTS_SUFFIX, bundled_weights
 from roadseg.recipes import Preprocess
@@ -103,8 +103,8 @@ def save_package(
         state[key] = (
             tensor.to(dtype) if dtype is not None and tensor.is_floating_point() else tensor
         ).contiguous()
-    with atomic_path(Path(path)) as temporary:
-        save_file(state, temporary, metadata={CARD_KEY: json.dumps(card.to_json(), sort_keys=True)})
+    metadata = {CARD_KEY: json.dumps(card.to_json(), sort_keys=True)}
+    write_bytes(path, save(state, metadata=metadata))  # its own file writer hides why a disk refuses
 
 
 def load_package(path: str | Path, *, trust_code: bool = False) -> tuple[nn.Module, WeightsCard]:
@@ -128,7 +128,7 @@ def load_package(path: str | Path, *, trust_code: bool = False) -> tuple[nn.Modu
         )
     try:
         card = WeightsCard.from_json(json.loads(checkpoint.metadata[CARD_KEY]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, LabelError) as error:
         raise WeightsError(
             f"has a header that cannot be read ({error})",
             where=path,

@@ -46,10 +46,16 @@ class Predictor:
         strategy: Strategy | None = None,
         device: str = "auto",
     ) -> None:
-        if not card.space.is_contiguous or card.space.num_classes != model.num_classes:
+        if not card.space.is_contiguous:
             raise LabelError(
-                f"a network with {model.num_classes} channels cannot predict label space {card.space.name} with ids"
-                f" {card.space.ids[0]}..{card.space.ids[-1]} ({card.space.num_classes} classes)"
+                f"a network cannot predict label space {card.space.name}, whose ids are not 0, 1, 2 ...",
+                remedy="give the space of its channels",
+            )
+        if card.space.num_classes != model.num_classes:
+            raise LabelError(
+                f"a network with {model.num_classes} channels cannot predict the {card.space.num_classes} classes of"
+                f" label space {card.space.name}",
+                remedy="give the space of its channels",
             )
         self.card = card
         self.strategy = strategy or Whole()
@@ -73,7 +79,7 @@ class Predictor:
             ImageError: The image cannot be read.
         """
         pixels = as_pixels(image)
-        batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+        batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
         decoded = self.decode(batch, confidence=confidence)
         return Prediction(
             labels=decoded.labels[0].cpu().numpy(),
@@ -130,7 +136,7 @@ def as_pixels(image: ImageLike) -> NDArray[np.uint8]:
     """
     if isinstance(image, str | Path):
         return read_image(image)
-    pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
+    pixels = np.array(image.convert("RGB")) if isinstance(image, Image.Image) else np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
         raise ImageError(
             f"an array of type {pixels.dtype} and shape {pixels.shape} is no image",
