@@ -13,6 +13,7 @@ from roadseg.cli import main
 from roadseg.inference import WeightsCard, save_package
 from roadseg.labels import space
 from roadseg.models import DEFAULT_WEIGHTS, build
+from roadseg.recipes import Preprocess
 from tests.fakes import fake_camvid, picture, save
 
 SIZE = (48, 64)
@@ -64,6 +65,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     card = WeightsCard(
         model="fast-scnn",
         space=space("camvid-11"),
+        preprocess=Preprocess(),
         license="Apache-2.0",
         scores=({"miou": 0.05, "protocol": {"dataset": "camvid", "text": "at random"}},),
         provenance={"note": "random"},

@@ -144,7 +144,11 @@ def test_weights_that_name_code_are_refused_unless_trusted(run, photo, tmp_path)
     path = tmp_path / "own.safetensors"
     from tests.tiny import tiny
 
-    save_package(path, tiny(11), WeightsCard(model="tests.tiny:tiny", space=space("camvid-11")))
+    save_package(
+        path,
+        tiny(11),
+        WeightsCard(model="tests.tiny:tiny", space=space("camvid-11"), preprocess=Preprocess()),
+    )
     result = run("predict", photo, "--weights", path)
     assert result.code == 2
     assert "names code to run, tests.tiny:tiny, which was refused" in result.sentence

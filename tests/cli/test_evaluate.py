@@ -56,13 +56,14 @@ def test_out_saves_what_json_prints(run, camvid):
 def test_other_label_space(run, tmp_path):
     from roadseg.inference import WeightsCard, save_package
     from roadseg.models import build
+    from roadseg.recipes import Preprocess
 
     torch.manual_seed(1)
     city = space("cityscapes-19")
     save_package(
         tmp_path / "city.safetensors",
         build("fast-scnn", city.num_classes),
-        WeightsCard(model="fast-scnn", space=city),
+        WeightsCard(model="fast-scnn", space=city, preprocess=Preprocess()),
     )
     root = fake_cityscapes(tmp_path / "cityscapes", size=SIZE)
     found = run(
@@ -109,7 +110,7 @@ def test_missing_label(run, tmp_path):
     [
         (["--data", "nowhere"], "nowhere: does not exist"),
         (["--data", "CAMVID", "--split", "tset"], "has no split 'tset'"),
-        (["--data", "CAMVID", "--to", "cityscapes-19"], "cityscapes-19"),
+        (["--data", "CAMVID", "--to", "cityscape"], "unknown label space 'cityscape'"),
         (
             ["--data", "CAMVID", "--weights", "x.pth"],
             "x.pth: is neither a file nor the name of bundled weights",

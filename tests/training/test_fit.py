@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import os
 import signal
 import subprocess
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from roadseg.data import open_source
 from roadseg.errors import DataError, OutputError, RecipeError, WeightsError
 from roadseg.inference import load
+from roadseg.media import write_image
 from roadseg.recipes import SGD, AdamW, Augment, CrossEntropy, Data, Model, Recipe, Synthetic
 from roadseg.training import fit
 from roadseg.training.checkpoint import load_state
@@ -67,25 +70,25 @@ def test_a_run_leaves_weights_metrics_and_its_plan(camvid, tmp_path):
     run = json.loads((tmp_path / "run.json").read_text())
     assert run["recipe"]["optim"]["kind"] == "SGD"
     assert torch.__version__.startswith(run["versions"]["torch"])
-    predictor = load(tmp_path / "best.safetensors", device="cpu")
+    predictor = load(tmp_path / "best.safetensors", device="cpu", trust_code=True)
     assert predictor.space.name == "camvid-11"
     assert predictor.card.provenance["recipe"]["name"] == "tiny.camvid"
 
 
-def test_training_lowers_the_loss(camvid, tmp_path):
-    losses = []
+def test_training_learns_what_can_be_learned(tmp_path):
+    """Images whose colors are those of their labels' classes are soon understood."""
+    fake_camvid(tmp_path / "data", size=(96, 144))
+    source = open_source(tmp_path / "data")
+    for record in source.find("train+val+test"):
+        write_image(record.image, source.target.colorize(source.read_label(record)))
 
-    class Listener:
-        def started(self, step, steps): ...
-        def stepped(self, step, loss, lr):
-            losses.append(loss)
 
-        def validated(self, epoch, scores, best): ...
-        def validating(self, done, count): ...
-
-    plan = recipe(camvid, epochs=40, optim=AdamW(lr=0.01), loss=CrossEntropy(), eval_every=40)
-    fit(plan, tmp_path, device="cpu", report=Listener())
-    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    augment = Augment(crop=(32, 48), scale=(1.0, 1.0))
+    plan = recipe(tmp_path / "data", augment=augment, epochs=15, optim=AdamW(lr=0.02), loss=CrossEntropy(), eval_every=15)
+    fit(plan, tmp_path / "run", device="cpu")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < 0.5 * math.log(11)
+    assert rows[-1]["val"]["pixel_accuracy"] > 0.5
 
 
 @pytest.mark.parametrize("stop", [1, 3])

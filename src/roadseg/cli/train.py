@@ -111,7 +111,7 @@ class Train:
         from roadseg.training import fit
 
         terminal = self.terminal if is_first else dataclasses.replace(self.terminal, quiet=True)
-        with _Progress(terminal, recipe.name) as report:
+        with TrainProgress(terminal, recipe.name) as report:
             result = fit(
                 recipe,
                 out,
@@ -162,6 +162,7 @@ class Train:
     def _tell(self, result: "FitResult", out: Path, was_stopped: bool) -> None:
         self.terminal.emit(
             {
+                "recipe": type(self).recipe.name,
                 "out": str(out),
                 "steps": result.steps,
                 "finished": result.finished,
@@ -178,7 +179,7 @@ class Train:
             self.terminal.say(f"  try it:  roadseg predict street.jpg --weights {result.weights}")
 
 
-class _Progress:
+class TrainProgress:
     """A `roadseg.training.report.Reporter` that draws a progress bar."""
 
     def __init__(self, terminal: Terminal, name: str) -> None:
@@ -189,7 +190,7 @@ class _Progress:
         self.stack = ExitStack()
         self.report: Report | None = None
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> "TrainProgress":
         return self
 
     def __exit__(self, *_error: object) -> None:

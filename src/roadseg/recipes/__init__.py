@@ -45,6 +45,7 @@ __all__ = [
 _RECIPES: dict[str, Callable[[], Recipe]] = {
     "espnet.camvid": espnet.camvid,
     "fast-scnn.camvid": fast_scnn.camvid,
+    "fast-scnn.camvid-fine": fast_scnn.camvid_fine,
     "fast-scnn.synthetic": fast_scnn.synthetic,
 }
 

@@ -26,7 +26,7 @@ CAMVID_PREPROCESS = Preprocess(
 
 
 def camvid() -> Recipe:
-    """Train ESPNet (p=2, q=8) on CamVid at 480x360.
+    """Train ESPNet (alpha2=2, alpha3=8) on CamVid at 480x360.
 
     Adam with an L2 penalty of 5e-4 and class-weighted cross entropy as published, in one stage: the encoder's own
     classifier is trained along with the decoder instead of before it. The published figure counts predictions on void
@@ -35,7 +35,7 @@ def camvid() -> Recipe:
     return Recipe(
         name="espnet.camvid",
         paper=PAPER,
-        model=Model(name="espnet", options={"p": 2, "q": 8}),
+        model=Model(name="espnet", options={"alpha2": 2, "alpha3": 8}),
         data=Data(train="train+val", val="test"),
         preprocess=CAMVID_PREPROCESS,
         augment=Augment(crop=(256, 320), scale=(0.5, 2.0)),

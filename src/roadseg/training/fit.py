@@ -126,6 +126,8 @@ class Run:
             )
         torch.manual_seed(mix_seed(recipe.seed, 0))
         self.source = build_source(recipe.data)
+        if recipe.data.val:
+            self.source.find(recipe.data.val)  # what is wrong with it should show now, not after the first epochs
         transform = build_transform(recipe.augment, self.source.target.ignore)
         self.dataset, real, rendered = build_dataset(recipe.data, self.source, transform)
         self.steps_per_epoch = StepSampler.steps_per_epoch(real, recipe.batch_size)
@@ -332,6 +334,7 @@ class Run:
             self.dataset,
             batch_sampler=sampler,
             num_workers=workers,
+            worker_init_fn=_ignore_interrupts,
             pin_memory=self.world.device.type == "cuda",
         )
 
@@ -388,6 +391,11 @@ def _stop_on_signal() -> Iterator[list[bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _ignore_interrupts(_worker: int) -> None:
+    """Leave Ctrl-C, which a terminal sends to loader processes too, to the training process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _open_board(out: Path) -> Any:  # noqa: ANN401 - tensorboard is an optional, untyped dependency
