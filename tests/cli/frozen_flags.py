@@ -1,6 +1,7 @@
 """The flags of every command as data: ``python -m tests.cli.frozen_flags`` writes them anew after a wanted change."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -15,6 +16,7 @@ FILE = Path(__file__).with_name("flags.json")
 RECIPE = "fast-scnn.camvid"
 
 
+@functools.cache
 def current_flags() -> dict[str, list[str]]:
     """Return the flags and positional arguments of every command, sorted, as its help shows them."""
     found = {name: flags_of(*name.split()) for name in COMMANDS}

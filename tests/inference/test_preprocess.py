@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from roadseg.inference import normalize, resize_images
+from roadseg.inference import network_size, normalize, resize_images
 from roadseg.recipes import Preprocess
 
 
@@ -24,5 +24,22 @@ def test_normalizing_keeps_the_memory_layout():
 
 def test_resizing_to_the_same_size_changes_nothing():
     image = torch.randint(0, 256, (1, 3, 5, 7), dtype=torch.uint8)
-    assert torch.equal(resize_images(image, (5, 7)), image.float())
+    assert resize_images(image, (5, 7)) is image
     assert resize_images(image, (10, 14)).shape == (1, 3, 10, 14)
+
+
+@pytest.mark.parametrize(
+    ("image", "spec", "expected"),
+    [
+        ((360, 480), Preprocess(), (360, 480)),
+        ((360, 480), Preprocess(size=(512, 1024)), (512, 1024)),
+        ((360, 480), Preprocess(short_side=576), (576, 768)),
+        ((1080, 1920), Preprocess(short_side=576), (576, 1024)),
+        ((1920, 1080), Preprocess(short_side=576), (1024, 576)),
+        ((1, 1), Preprocess(short_side=576), (576, 576)),
+        ((1, 10000), Preprocess(short_side=576), (1, 10000)),
+        ((10, 1000), Preprocess(short_side=576), (46, 4608)),
+    ],
+)
+def test_the_network_sees_the_size_its_preprocessing_says(image, spec, expected):
+    assert network_size(*image, spec) == expected

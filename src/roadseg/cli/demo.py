@@ -66,13 +66,18 @@ class Demo:
         with self._stage(f"rendering {self.images} streets") as facts:
             self._render(data)
             source = open_source(data)
-            facts.append(f"{len(source.find('train'))} to train on, {len(source.find('test'))} to test on, in {data}")
+            facts.append(
+                f"{len(source.find('train'))} to train on, {len(source.find('test'))} to test on, in {data}"
+            )
         before = load(device="cpu")
         with self._stage("scoring the bundled weights on them") as facts:
             first = self._score(before, source)
-            facts.append(f"mIoU {percent(first.miou)} (trained on real photos, they have never seen such streets)")
-        with self._stage(f"training for {self.steps} steps") as facts:
-            weights = self._train(fine_tuning(get("fast-scnn.synthetic"), before, data, self.steps, source))
+            facts.append(
+                f"mIoU {percent(first.miou)} (trained on real photos, they have never seen such streets)"
+            )
+        recipe, steps = fine_tuning(get("fast-scnn.synthetic"), before, data, self.steps, source)
+        with self._stage(f"training for {steps} steps") as facts:
+            weights = self._train(recipe)
             facts.append(f"weights in {weights}")
         after = load(weights, device="cpu")
         with self._stage("scoring again") as facts:
@@ -115,7 +120,9 @@ class Demo:
             if mark.is_file():
                 shutil.rmtree(self.out)
             elif self.out.exists() and any(self.out.iterdir()):
-                raise OutputError("holds other things", where=self.out, remedy="choose another folder with -o")
+                raise OutputError(
+                    "holds other things", where=self.out, remedy="choose another folder with -o"
+                )
             self.out.mkdir(parents=True, exist_ok=True)
             mark.touch()
         except OSError as error:
@@ -144,17 +151,20 @@ class Demo:
         from roadseg.training import fit
 
         with TrainProgress(self.terminal, "training") as report:
-            return fit(recipe, self.out / "run", device="cpu", report=report, max_steps=self.steps).weights
+            return fit(recipe, self.out / "run", device="cpu", report=report).weights
 
 
-def fine_tuning(recipe: "Recipe", start: "Predictor", data: Path, steps: int, source: "Source") -> "Recipe":
-    """Return a recipe that goes on from a network's weights for so many steps on rendered streets."""
+def fine_tuning(
+    recipe: "Recipe", start: "Predictor", data: Path, steps: int, source: "Source"
+) -> "tuple[Recipe, int]":
+    """Return a recipe that trains a network on for about so many steps (whole epochs), and their exact number."""
     from roadseg.data import StepSampler
     from roadseg.inference import DEFAULT_WEIGHTS
     from roadseg.recipes import AdamW, Data, Model
 
     per_epoch = StepSampler.steps_per_epoch(len(source.find("train")), BATCH)
-    return dataclasses.replace(
+    epochs = max(1, round(steps / per_epoch))
+    made = dataclasses.replace(
         recipe,
         name="demo",
         model=Model(name=start.card.model, options=start.card.options, weights=DEFAULT_WEIGHTS),
@@ -162,12 +172,13 @@ def fine_tuning(recipe: "Recipe", start: "Predictor", data: Path, steps: int, so
         preprocess=start.card.preprocess,
         augment=dataclasses.replace(recipe.augment, crop=CROP, scale=(0.75, 1.5)),
         optim=AdamW(lr=5e-4),
-        epochs=-(-steps // per_epoch),
+        epochs=epochs,
         batch_size=BATCH,
         ema=0.0,
         workers=0,
-        eval_every=-(-steps // per_epoch),
+        eval_every=epochs,
     )
+    return made, epochs * per_epoch
 
 
 def draw_sheet(path: Path, source: "Source", predictors: "tuple[Predictor, ...]") -> None:

@@ -12,7 +12,7 @@ from roadseg.inference.package import (
     save_package,
 )
 from roadseg.inference.predictor import DEFAULT_WEIGHTS, ImageLike, Predictor, load, predict
-from roadseg.inference.preprocess import normalize, resize_images
+from roadseg.inference.preprocess import network_size, normalize, resize_images
 from roadseg.inference.strategies import ScoreMap, Strategy, Whole
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "find_weights",
     "load",
     "load_package",
+    "network_size",
     "normalize",
     "predict",
     "protocol_of",

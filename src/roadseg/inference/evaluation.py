@@ -59,13 +59,18 @@ def protocol_of(
     predictor: Predictor, source: Source, split: str, confusion: Confusion, void: VoidRule = "ignored"
 ) -> Protocol:
     """Return the protocol of scores from `evaluate`."""
-    size = predictor.card.preprocess.size
+    spec = predictor.card.preprocess
+    seen = "stored labels"
+    if spec.size is not None:
+        seen += f", network input {spec.size[1]}x{spec.size[0]}"
+    elif spec.short_side is not None:
+        seen += f", network input with a short side of {spec.short_side}"
     return Protocol(
         dataset=source.name,
         split=split,
         images=confusion.images,
         space=confusion.space.name,
-        resolution="stored labels" if size is None else f"stored labels, network input {size[1]}x{size[0]}",
+        resolution=seen,
         strategy=predictor.strategy.describe(),
         void=void,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,11 +14,12 @@ from roadseg.errors import ImageError, LabelError
 from roadseg.inference.decode import Decoded, decode
 from roadseg.inference.device import choose_device
 from roadseg.inference.package import WeightsCard, find_weights, load_package
-from roadseg.inference.preprocess import normalize, resize_images
+from roadseg.inference.preprocess import network_size, normalize, resize_images
 from roadseg.inference.strategies import Strategy, Whole
 from roadseg.labels import LabelSpace
 from roadseg.media import Prediction, read_image
 from roadseg.models.bundled import DEFAULT_WEIGHTS
+from roadseg.models.output import SegmentationModel
 
 __all__ = ["DEFAULT_WEIGHTS", "ImageLike", "Predictor", "load", "predict"]
 
@@ -107,24 +109,14 @@ class Predictor:
         size = size or (images.shape[-2], images.shape[-1])
         spec = self.card.preprocess
         batch = images.to(self.device, memory_format=torch.channels_last)
-        resized = spec.size is not None
-        if spec.size is not None:
-            batch = resize_images(batch, spec.size)
-        scores = self.strategy(self.model, normalize(batch, spec))
-        if resized or size != tuple(images.shape[-2:]):
-            # The map covers the resized image; padding beyond it is cut before the scores are stretched to `size`.
-            grid = tuple(
-                round(wanted * full / part)
-                for wanted, full, part in zip(size, scores.grid, batch.shape[-2:], strict=True)
-            )
-        else:
-            grid = scores.grid
+        height, width = network_size(images.shape[-2], images.shape[-1], spec)
+        batch = resize_images(batch, (height, width))
+        scores = self.strategy(cast("SegmentationModel", self.model), normalize(batch, spec))
+        # The map covers the image as the network saw it, and what a strategy added at its far edges; both are
+        # stretched alike to the wanted size.
+        grid = (round(size[0] * scores.grid[0] / height), round(size[1] * scores.grid[1] / width))
         return decode(
-            scores.scores,
-            size,
-            grid=(grid[0], grid[1]),
-            align_corners=scores.align_corners,
-            confidence=confidence,
+            scores.scores, size, grid=grid, align_corners=scores.align_corners, confidence=confidence
         )
 
 

@@ -41,6 +41,8 @@ class Preprocess:
         std: Per channel, in that order, on the 0..255 scale.
         scale: Factor applied last (the published ESPNet weights divide by 255 after normalizing).
         size: Height and width the image is resized to before the network; None keeps the image's own size.
+        short_side: Length that the image's shorter side is resized to before the network, its shape kept; ``size``
+            goes before. Results always have the image's own size.
     """
 
     order: Literal["RGB", "BGR"] = "RGB"
@@ -48,6 +50,7 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
     scale: float = 1.0
     size: tuple[int, int] | None = None
+    short_side: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -200,8 +200,8 @@ class Run:
         value = torch.zeros((), device=self.world.device)
         for index, part in enumerate(parts):
             last = index == len(parts) - 1
-            distributed = isinstance(network, DistributedDataParallel)
-            with network.no_sync() if distributed and not last else nullcontext():
+            hold = not last and isinstance(network, DistributedDataParallel)
+            with network.no_sync() if hold else nullcontext():  # type: ignore[operator]
                 with autocast(self.autocast_dtype, self.world.device):
                     output = network(normalize(part.image, self.recipe.preprocess))
                 # The parts' means, weighted by their pixels, add up to the mean of the undivided step; the mean over
