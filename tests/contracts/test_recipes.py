@@ -17,6 +17,7 @@ def test_the_recipe_trains_two_steps(name, tmp_path):
     fake_camvid(tmp_path / "data")
     small = dataclasses.replace(
         plan,
+        model=dataclasses.replace(plan.model, weights=None),
         data=dataclasses.replace(plan.data, root=str(tmp_path / "data")),
         augment=dataclasses.replace(plan.augment, crop=(64, 64)),
         batch_size=2,

@@ -58,6 +58,7 @@ def camvid_fine() -> Recipe:
     return dataclasses.replace(
         camvid(),
         name="fast-scnn.camvid-fine",
+        model=Model(name="fast-scnn", options=_OPTIONS, weights="runs/fast-scnn.camvid/last.safetensors"),
         preprocess=Preprocess(short_side=576),
         augment=Augment(crop=(320, 416), scale=(0.9, 2.8), brightness=0.4, contrast=0.4, saturation=0.4),
         loss=CrossEntropy(class_weights="enet", enet_constant=1.2),
