@@ -216,7 +216,8 @@ def test_padding_is_cut_off(method, align_corners, grid):
     assert part.confidence is not None
     assert whole.confidence is not None
     assert torch.equal(part.labels, whole.labels[:, :height, :width])
-    assert torch.equal(part.confidence, whole.confidence[:, :height, :width])
+    # exp() rounds by where a number falls in a vector register, so equal scores give confidences one rounding apart.
+    torch.testing.assert_close(part.confidence, whole.confidence[:, :height, :width], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("method", METHODS)

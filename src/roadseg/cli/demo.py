@@ -1,6 +1,7 @@
 """``roadseg demo``: the whole way, offline, from nothing to a network that has learned something."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Demo"]
 
 SIZE = (240, 320)
-CROP = (192, 256)
+CROP = (256, 320)
 BATCH = 4
 SHOWN = 4  # pictures on the sheet
 GAP = 6
@@ -46,7 +47,7 @@ class Demo:
     """
 
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("roadseg-demo")
-    images: Annotated[int, tyro.conf.arg(metavar="N")] = 24
+    images: Annotated[int, tyro.conf.arg(metavar="N")] = 20
     steps: Annotated[int, tyro.conf.arg(metavar="N")] = 30
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     terminal: Talk = field(default_factory=Terminal)
@@ -135,7 +136,13 @@ class Demo:
 
         with self.terminal.progress("rendering", self.images) as report:
             write_dataset(
-                data, layout="camvid", images=self.images, size=SIZE, seed=self.seed, progress=report.update
+                data,
+                layout="camvid",
+                images=self.images,
+                size=SIZE,
+                seed=self.seed,
+                workers=min(4, os.cpu_count() or 1),
+                progress=report.update,
             )
 
     def _score(self, predictor: "Predictor", source: "Source") -> "Scores":
@@ -164,13 +171,15 @@ def fine_tuning(
 
     per_epoch = StepSampler.steps_per_epoch(len(source.find("train")), BATCH)
     epochs = max(1, round(steps / per_epoch))
+    # The network gets its pictures resized; it is trained on pictures of about that size.
+    zoom = (start.card.preprocess.short_side or SIZE[0]) / SIZE[0]
     made = dataclasses.replace(
         recipe,
         name="demo",
         model=Model(name=start.card.model, options=start.card.options, weights=DEFAULT_WEIGHTS),
         data=Data(root=str(data), train="train", val=""),
         preprocess=start.card.preprocess,
-        augment=dataclasses.replace(recipe.augment, crop=CROP, scale=(0.75, 1.5)),
+        augment=dataclasses.replace(recipe.augment, crop=CROP, scale=(0.8 * zoom, 1.25 * zoom)),
         optim=AdamW(lr=5e-4),
         epochs=epochs,
         batch_size=BATCH,

@@ -210,9 +210,10 @@ class _Sampling:
 
     def fastest(self, num_classes: int) -> Method:
         """The method for finite scores with few borders; `_paint_cells` turns to strips when it finds others."""
-        if num_classes * math.prod(self.grid) <= _DENSE_SCORES:
-            return "dense"
-        return "cells" if math.prod(self.grid) >= _CELL_PIXELS * math.prod(self.cells) else "strips"
+        pixels, cells = math.prod(self.grid), math.prod(self.cells)
+        if pixels < cells or num_classes * pixels <= _DENSE_SCORES:
+            return "dense"  # in no more memory than the score map has, or than anybody will miss
+        return "cells" if pixels >= _CELL_PIXELS * cells else "strips"
 
 
 # ---- Winners --------------------------------------------------------------------------------------------------------
@@ -256,11 +257,12 @@ def _magnitude(image: Tensor) -> float:
 
 
 def _paint_dense(canvas: _Canvas, image: Tensor, sampling: _Sampling) -> None:
-    """The definition of `decode`."""
+    """All pixels at once, as `decode` is defined."""
+    finite = math.isfinite(_magnitude(image))
     height, width = sampling.size
     whole = image[None].float()
     scores = F.interpolate(whole, size=sampling.grid, mode="bilinear", align_corners=sampling.align_corners)
-    canvas.paint(slice(None), scores[0, :, :height, :width].flatten(1), finite=False)
+    canvas.paint(slice(None), scores[0, :, :height, :width].flatten(1), finite=finite)
 
 
 def _paint_strips(canvas: _Canvas, image: Tensor, sampling: _Sampling) -> None:

@@ -72,18 +72,13 @@ def camvid_fine() -> Recipe:
 
 def synthetic() -> Recipe:
     """Train on rendered streets: the recipe that runs anywhere, with ``roadseg data synth`` as its data."""
-    return Recipe(
+    return dataclasses.replace(
+        camvid(),
         name="fast-scnn.synthetic",
-        paper=PAPER,
-        model=Model(name="fast-scnn", options=_OPTIONS),
         data=Data(train="train", val="val"),
-        augment=Augment(crop=(256, 320), scale=(0.5, 2.0), brightness=0.4, contrast=0.4, saturation=0.4),
-        loss=CrossEntropy(class_weights="enet", enet_constant=1.1),
-        optim=AdamW(lr=2e-3, weight_decay=1e-2),
-        schedule=Poly(power=0.9, warmup=0.02),
         epochs=30,
-        batch_size=12,
-        clip_norm=10.0,
         ema=0.99,
         eval_every=5,
+        select_best=True,
+        expects=(),
     )

@@ -147,9 +147,9 @@ class Planner:
     def gap_after(self, side: int, s: float) -> tuple[float, float]:
         """The next interval on a side at or after ``s`` where a street leaves; empty at the end without one."""
         for junction in self.street.junctions:
-            if junction.s + junction.half_width + 2.8 <= s or not (junction.right if side > 0 else junction.left):
-                continue
             reach = junction.half_width + 2.8
+            if junction.s + reach <= s or not (junction.right if side > 0 else junction.left):
+                continue
             return junction.s - reach, junction.s + reach
         return self.last + 400, self.last + 400
 

@@ -1,5 +1,6 @@
 """Pictures of a scene, with labels, instances and optical flow that are exact by construction."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from roadseg.data.synth.sky import paint_sky, skyline_height
 from roadseg.data.synth.weather import expose, through_air
 from roadseg.labels import space
 
-__all__ = ["Frame", "View", "observe", "render"]
+__all__ = ["Frame", "View", "observe", "render", "render_sequence"]
 
 FINE = 2  # samples per pixel and axis
 HORIZON_DISTANCE = 2000.0  # meters at which skyline and sky are taken to stand
@@ -153,6 +154,24 @@ def render(scene: Scene, time: float, size: tuple[int, int] = (360, 480), step: 
         step: Seconds to the next frame; None leaves out the flow.
     """
     return _develop(scene, time, observe(scene, time, size), None if step is None else observe(scene, time + step, size))
+
+
+def render_sequence(
+    scene: Scene, frames: int, interval: float, size: tuple[int, int] = (360, 480)
+) -> Iterator[Frame]:
+    """Renders frames in a row; all but the last carry the flow to the next one.
+
+    Args:
+        scene: What to show.
+        frames: Number of frames.
+        interval: Seconds between them.
+        size: ``(H, W)`` in pixels.
+    """
+    view = observe(scene, 0.0, size)
+    for number in range(frames):
+        later = observe(scene, (number + 1) * interval, size) if number + 1 < frames else None
+        yield _develop(scene, number * interval, view, later)
+        view = later or view
 
 
 def _develop(scene: Scene, time: float, view: View, later: View | None) -> Frame:
