@@ -96,6 +96,12 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
+def _no_progress_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine would say how far it is between what the tests expect on stderr."""
+    monkeypatch.setattr("roadseg.cli.terminal.PLAIN_SECONDS", float("inf"))
+
+
+@pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands write to the working folder by default: let it be a temporary one."""
     folder = tmp_path / "cwd"

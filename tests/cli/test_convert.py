@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import pickle
 
@@ -97,6 +98,12 @@ def test_preset_by_name(run, tmp_path):
     assert card["scores"][0]["miou"] == 0.5564
 
 
+def test_every_value_of_the_preprocessing_has_a_form():
+    from roadseg.cli import convert
+
+    assert set(convert._FORMS) == {field.name for field in dataclasses.fields(Preprocess)}
+
+
 def test_presets_fit_their_label_spaces():
     help_text = __import__("roadseg.cli.convert", fromlist=["Convert"]).Convert.__doc__
     for name, preset in PRESETS.items():
@@ -168,6 +175,7 @@ def test_weights_that_name_code_are_refused_unless_trusted(run, photo, tmp_path)
         (["--space", "camvid-12", "--preprocess", "mean=1,2"], "mean is (1, 2)"),
         (["--space", "camvid-12", "--preprocess", "order=GBR"], "order is 'GBR'"),
         (["--space", "camvid-12", "--preprocess", "scale=x"], "scale is 'x'"),
+        (["--space", "camvid-12", "--preprocess", "short_side=1.5"], "short_side is 1.5"),
         (["--space", "missing.txt"], "missing.txt: cannot be read as a list of class names"),
         (["--space", "camvid-12", "--score", "none.json"], "none.json: is no score"),
         (["--preset", "espnet-city"], "there is no preset 'espnet-city'; did you mean espnet-cityscapes?"),

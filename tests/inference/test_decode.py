@@ -146,6 +146,16 @@ def test_memory_layout_does_not_matter(method):
     assert torch.equal(first, second)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_cuda_decodes_up_to_rounding(method, align_corners):
+    scores = road_like(11, 16, 24).cuda()
+    decoded = decode(scores, (131, 185), align_corners=align_corners, method=method)
+    assert decoded.labels.device == scores.device
+    assert_same_up_to_rounding(decoded.labels, scores, (131, 185), align_corners)
+
+
 # ---- Edges ----------------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +201,14 @@ def test_scores_that_are_not_finite_act_as_in_the_dense_way(method, bad):
     scores = road_like(5, 10, 12)
     scores[0, 3, 4, 5] = bad
     scores[0, 2, 8] = bad
+    labels = decode(scores, (80, 96), align_corners=False, method=method).labels
+    assert torch.equal(labels.long(), dense(scores, (80, 96), align_corners=False))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_scores_beyond_float32_are_infinite(method):
+    scores = road_like(5, 10, 12).double()
+    scores[0, 1, 2, 3] = 1e300
     labels = decode(scores, (80, 96), align_corners=False, method=method).labels
     assert torch.equal(labels.long(), dense(scores, (80, 96), align_corners=False))
 

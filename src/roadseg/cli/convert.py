@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,7 +47,7 @@ class Convert:
         model: Network (`roadseg models`), or package.module:callable (default: recognized from the weights).
         options: Options of the network, for example alpha2=2 alpha3=8.
         space: Label space of the channels (`roadseg labels`), or a .txt file with one class name per line.
-        preprocess: How its input is made: order=BGR mean=1,2,3 std=1,2,3 scale=1/255 size=512,1024 (height, width).
+        preprocess: How its input is made: order=BGR mean=1,2,3 std=1,2,3 scale=1/255 size=512,1024 (height, width) short_side=576.
         half: Store numbers in half precision.
         score: Scores to record, files written by `roadseg evaluate --out`.
         license: License to record.
@@ -194,31 +194,38 @@ class Convert:
         )
 
 
+def _is_row(value: object, length: int, kinds: type | tuple[type, ...]) -> bool:
+    return (
+        isinstance(value, tuple) and len(value) == length and all(isinstance(item, kinds) for item in value)
+    )
+
+
+_NUMBERS = (int, float)
+_FORMS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "order": (lambda value: value in ("RGB", "BGR"), "give RGB or BGR"),
+    "mean": (lambda value: _is_row(value, 3, _NUMBERS), "give three numbers separated by commas"),
+    "std": (lambda value: _is_row(value, 3, _NUMBERS) and 0 not in value, "give three numbers other than 0"),
+    "scale": (lambda value: isinstance(value, _NUMBERS), "give a number such as 1/255"),
+    "size": (lambda value: value is None or _is_row(value, 2, int), "give height,width in pixels, or none"),
+    "short_side": (lambda value: value is None or isinstance(value, int), "give a number of pixels, or none"),
+}
+"""The form of each value of the preprocessing."""
+
+
 def _with_values(base: Preprocess, given: Mapping[str, Any]) -> Preprocess:
     """Return the preprocessing with some of its values replaced.
 
     Raises:
         RecipeError: A key or a value does not fit.
     """
-    lengths = {"mean": 3, "std": 3, "size": 2}
     for key, value in given.items():
-        if key not in {f.name for f in dataclasses.fields(Preprocess)}:
-            known = ", ".join(f.name for f in dataclasses.fields(Preprocess))
-            raise RecipeError(f"there is no {key!r}", where="--preprocess", remedy=f"known are {known}")
-        if key == "order" and value not in ("RGB", "BGR"):
-            raise RecipeError(f"order is {value!r}", where="--preprocess", remedy="give RGB or BGR")
-        count = lengths.get(key)
-        is_row = isinstance(value, tuple) and all(isinstance(item, int | float) for item in value)
-        if count and not (is_row and len(value) == count) and not (key == "size" and value is None):
+        if key not in _FORMS:
             raise RecipeError(
-                f"{key} is {value!r}",
-                where="--preprocess",
-                remedy=f"give {count} numbers separated by commas",
+                f"there is no {key!r}", where="--preprocess", remedy=f"known are {', '.join(_FORMS)}"
             )
-        if key == "scale" and not isinstance(value, int | float):
-            raise RecipeError(
-                f"scale is {value!r}", where="--preprocess", remedy="give a number such as 1/255"
-            )
+        fits, remedy = _FORMS[key]
+        if not fits(value):
+            raise RecipeError(f"{key} is {value!r}", where="--preprocess", remedy=remedy)
     return dataclasses.replace(base, **given)
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from roadseg.cli.terminal import Talk, Terminal, duration, percent
-from roadseg.errors import OutputError
 
 if TYPE_CHECKING:
     from roadseg.data import Source
@@ -25,6 +24,8 @@ __all__ = ["Demo"]
 SIZE = (240, 320)
 CROP = (256, 320)
 BATCH = 4
+WORKERS = min(4, os.cpu_count() or 1)  # that render
+SKY = "cloudy"  # night and rain are no fair introduction to weights that know daylight only
 SHOWN = 4  # pictures on the sheet
 GAP = 6
 
@@ -40,7 +41,7 @@ class Demo:
         roadseg demo -o /tmp/demo --steps 100
 
     Attributes:
-        out: Folder for everything; must be new or of an earlier demo.
+        out: Folder for everything; streets that an earlier demo left in it are used again.
         images: Number of streets to render.
         steps: Training steps.
         seed: Other seeds give other streets.
@@ -62,7 +63,6 @@ class Demo:
 
         began = time.monotonic()
         torch.manual_seed(self.seed)
-        self._make_room()
         data = self.out / "data"
         with self._stage(f"rendering {self.images} streets") as facts:
             self._render(data)
@@ -112,27 +112,8 @@ class Demo:
         yield facts
         self.terminal.say(f"  {'; '.join(facts)} ({duration(time.monotonic() - started)})")
 
-    def _make_room(self) -> None:
-        """Remove an earlier demo; refuse a folder of anything else."""
-        import shutil
-
-        mark = self.out / ".roadseg-demo"
-        try:
-            if mark.is_file():
-                shutil.rmtree(self.out)
-            elif self.out.exists() and any(self.out.iterdir()):
-                raise OutputError(
-                    "holds other things", where=self.out, remedy="choose another folder with -o"
-                )
-            self.out.mkdir(parents=True, exist_ok=True)
-            mark.touch()
-        except OSError as error:
-            raise OutputError(
-                f"cannot be used ({error.strerror})", where=self.out, remedy="choose another folder with -o"
-            ) from error
-
     def _render(self, data: Path) -> None:
-        from roadseg.data.synth import write_dataset
+        from roadseg.data.synth import Style, write_dataset
 
         with self.terminal.progress("rendering", self.images) as report:
             write_dataset(
@@ -141,7 +122,8 @@ class Demo:
                 images=self.images,
                 size=SIZE,
                 seed=self.seed,
-                workers=min(4, os.cpu_count() or 1),
+                style=Style(sky=SKY),
+                workers=WORKERS,
                 progress=report.update,
             )
 
@@ -167,7 +149,7 @@ def fine_tuning(
     """Return a recipe that trains a network on for about so many steps (whole epochs), and their exact number."""
     from roadseg.data import StepSampler
     from roadseg.inference import DEFAULT_WEIGHTS
-    from roadseg.recipes import AdamW, Data, Model
+    from roadseg.recipes import AdamW, CrossEntropy, Data, Model, Poly
 
     per_epoch = StepSampler.steps_per_epoch(len(source.find("train")), BATCH)
     epochs = max(1, round(steps / per_epoch))
@@ -180,7 +162,9 @@ def fine_tuning(
         data=Data(root=str(data), train="train", val=""),
         preprocess=start.card.preprocess,
         augment=dataclasses.replace(recipe.augment, crop=CROP, scale=(0.8 * zoom, 1.25 * zoom)),
-        optim=AdamW(lr=5e-4),
+        loss=CrossEntropy(),
+        optim=AdamW(lr=1e-3),
+        schedule=Poly(),
         epochs=epochs,
         batch_size=BATCH,
         ema=0.0,

@@ -121,7 +121,7 @@ class _Lines:
     def update(self, done: int, total: int | None = None, text: str = "") -> None:
         self.total = self.total if total is None else total
         now = time.monotonic()
-        if now - self.last < PLAIN_SECONDS:
+        if now - self.last < PLAIN_SECONDS or done == self.total:
             return
         self.last = now
         left = (now - self.began) / max(1, done - self.start) * (self.total - done)

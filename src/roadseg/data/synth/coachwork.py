@@ -90,7 +90,7 @@ def paint_cabin(batch: Batch) -> Coat:
     pane = np.where(up, 0, pane)
     inside = 0.018 + 0.03 * mottle(x * 30 + batch.param(4), y * 24)
     albedo = mix(batch.color(), inside * np.ones((3, 1), np.float32), pane)
-    mirror = 0.12 + pane * 0.32 + 0.1 * up
+    mirror = 0.12 + pane * 0.2 + 0.1 * up
     return Coat(albedo, mirror=mirror.astype(np.float32))
 
 

@@ -219,10 +219,10 @@ class Planner:
         if kind != "none":
             inward = 0.25 if kind != "hedge" else 0.7
             self.world.add(boundary(rng, kind, width), street.place(middle, side * (front + inward)))
-        trees = int(rng.integers(2, 5)) if mood in ("park", "rural") else int(rng.random() < 0.4)
+        trees = int(rng.integers(2, 5)) if mood in ("park", "rural") else int(rng.random() < 0.4 and reach > 2.5)
         for _ in range(trees):
             s = middle + _uniform(rng, -0.45, 0.45) * width
-            d = front + _uniform(rng, 1.2, max(reach, 2.0))
+            d = front + _uniform(rng, 1.2, max(reach - 0.8, 1.5))
             self.world.add(tree(rng, _uniform(rng, 5, 14), self.season), street.place(s, side * d))
         for _ in range(int(rng.integers(0, 4))):
             s = middle + _uniform(rng, -0.45, 0.45) * width

@@ -34,13 +34,13 @@ def _foliage(batch: Batch) -> Coat:
     """Crowns, hedges and bushes; ``params``: raggedness, offset, noise scale, seed; accent: the color in the depth."""
     u = batch.local[0] + 0.3 * batch.local[2] + batch.param(3)
     v = batch.local[1]
-    clumps = mottle(u * 9, v * 9)
-    leaves = speckle(u * 34 + 7, v * 34)
-    fine = np.clip(1.5 - batch.foot * 14, 0, 1)
-    depth = np.clip(clumps * 1.35 - 0.3 + (leaves - 0.5) * 0.7 * fine, 0, 1.15)
-    sun_side = 0.65 + 0.35 * np.clip(batch.local_normal[1] * 0.8 + 0.5, 0, 1)
+    clumps = mottle(u * 7, v * 7)
+    leaves = speckle(u * 26 + 7, v * 26)
+    fine = np.clip(1.5 - batch.foot * 10, 0, 1)
+    depth = np.clip(clumps * 1.2 - 0.2 + (leaves - 0.5) * 0.9 * fine, 0, 1.2)
+    height = np.clip(batch.local_normal[1] * 0.6 + 0.55, 0, 1)  # crowns are dark below
     hue = 0.9 + 0.2 * hashed(np.floor(batch.param(3)), np.floor(batch.param(3)) + 3)
-    albedo = mix(batch.accent(), batch.color() * hue, depth) * sun_side
+    albedo = mix(batch.accent(), batch.color() * hue, depth * (0.35 + 0.65 * height)) * (0.6 + 0.5 * height)
     return Coat(albedo)
 
 

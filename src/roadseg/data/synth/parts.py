@@ -1,5 +1,6 @@
 """What the world is made of: parts (convex solids, capsules, ragged blobs, flat panels) and tables of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -28,6 +29,7 @@ __all__ = [
 NUM_PARAMS = 8
 MAX_PLANES = 12
 Vec = tuple[float, float, float]
+Plane = tuple[float, float, float, float]
 
 
 class Kind(IntEnum):
@@ -101,7 +103,7 @@ class Part:
         color: Main color, linear RGB 0..1.
         accent: Second color.
         params: Up to ``NUM_PARAMS`` numbers for the material.
-        planes: ``[K, 4]`` outward unit normals and offsets of a convex solid in its own frame.
+        planes: Outward unit normals and offsets of a convex solid in its own frame.
         alpha: Opacity; below 1 the part is a veil over what lies behind and still owns the pixel's label.
     """
 
@@ -116,7 +118,7 @@ class Part:
     color: Vec
     accent: Vec
     params: tuple[float, ...]
-    planes: Array
+    planes: tuple[Plane, ...]
     alpha: float
 
 
@@ -143,24 +145,33 @@ class PartTable:
     def __len__(self) -> int:
         return len(self.kind)
 
-    def placed(self, pose: Pose, owner: int) -> "PartTable":
-        """The same parts in the world, for the entity ``owner`` standing at ``pose``."""
-        c, s = np.float32(np.cos(pose.yaw)), np.float32(np.sin(pose.yaw))
-        turn = np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]], np.float32)  # row vectors
-        shift = np.array([pose.x, pose.y, pose.z], np.float32)
+    def take(self, rows: Array) -> "PartTable":
+        """Some of the rows."""
+        return PartTable(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+    def placed(self, poses: Sequence[Pose], which: Array, owner: Array) -> "PartTable":
+        """The same parts in the world.
+
+        Args:
+            poses: Poses of the frames that the parts are in.
+            which: int ``[N]``, pose of each part.
+            owner: int32 ``[N]``, entity of each part.
+        """
+        numbers = np.array([(pose.x, pose.y, pose.z, pose.yaw) for pose in poses], np.float64).reshape(-1, 4)
+        shift, yaw = numbers[which, :3].astype(np.float32), numbers[which, 3]
+        c, s = np.cos(yaw).astype(np.float32), np.sin(yaw).astype(np.float32)
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
-        columns["center"] = self.center @ turn + shift
-        columns["tip"] = self.tip @ turn + shift
-        columns["yaw"] = self.yaw + np.float32(pose.yaw)
-        columns["owner"] = np.full(len(self), owner, np.int32)
+        for name in ("center", "tip"):
+            x, y, z = columns[name].T
+            columns[name] = np.stack([x * c + z * s, y, z * c - x * s], axis=1) + shift
+        columns["yaw"] = self.yaw + yaw.astype(np.float32)
+        columns["owner"] = owner
         return PartTable(**columns)
 
 
-_NO_PLANES = np.zeros((0, 4), np.float32)
-_BOX_NORMALS = np.array(
-    [[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0, 0, 1]],
-    np.float32,
-)
+_NO_PLANES: tuple[Plane, ...] = ()
+# Looked up once: members of an enumeration are slow to reach, and parts are made by the thousand.
+_CONVEX, _CAPSULE, _BLOB, _PANEL, _RECTANGLE = Kind.CONVEX, Kind.CAPSULE, Kind.BLOB, Kind.PANEL, Shape.RECTANGLE
 
 
 def stack(parts: Sequence[Part], label_ids: dict[str, int]) -> PartTable:
@@ -169,8 +180,10 @@ def stack(parts: Sequence[Part], label_ids: dict[str, int]) -> PartTable:
     planes = np.zeros((count, MAX_PLANES, 4), np.float32)
     params = np.zeros((count, NUM_PARAMS), np.float32)
     for i, part in enumerate(parts):
-        planes[i, : len(part.planes)] = part.planes
-        params[i, : len(part.params)] = part.params
+        if part.planes:
+            planes[i, : len(part.planes)] = part.planes
+        if part.params:
+            params[i, : len(part.params)] = part.params
     return PartTable(
         kind=np.array([part.kind for part in parts], np.uint8),
         material=np.array([part.material for part in parts], np.uint8),
@@ -210,11 +223,17 @@ def box(
     alpha: float = 1.0,
 ) -> Part:
     """A box; its faces are numbered left, right, bottom, top, back, front."""
-    planes = np.empty((6, 4), np.float32)
-    planes[:, :3] = _BOX_NORMALS
-    planes[:, 3] = (half[0], half[0], half[1], half[1], half[2], half[2])
+    hx, hy, hz = half
+    planes = (
+        (-1.0, 0.0, 0.0, hx),
+        (1.0, 0.0, 0.0, hx),
+        (0.0, -1.0, 0.0, hy),
+        (0.0, 1.0, 0.0, hy),
+        (0.0, 0.0, -1.0, hz),
+        (0.0, 0.0, 1.0, hz),
+    )
     return Part(
-        Kind.CONVEX, material, label, center, yaw, half, center, Shape.RECTANGLE, color, accent, params, planes, alpha
+        _CONVEX, material, label, center, yaw, half, center, _RECTANGLE, color, accent, params, planes, alpha
     )
 
 
@@ -247,33 +266,32 @@ def extruded(
         accent: Second color.
         params: For the material.
     """
-    points = np.asarray(profile, np.float32)
-    edges = np.roll(points, -1, axis=0) - points
-    length = np.maximum(np.hypot(edges[:, 0], edges[:, 1]), 1e-6)
-    nz, ny = edges[:, 1] / length, -edges[:, 0] / length
-    offset = nz * points[:, 0] + ny * points[:, 1]
-    low, high = points[:, 1].min(), points[:, 1].max()
-    scale = 1 / np.hypot(1.0, lean)
+    zs, ys = [point[0] for point in profile], [point[1] for point in profile]
+    low, high, back, front = min(ys), max(ys), min(zs), max(zs)
+    scale = 1 / math.hypot(1.0, lean)
     side = (half_width + lean * low) * scale
     planes = [(-scale, lean * scale, 0.0, side), (scale, lean * scale, 0.0, side)]
-    planes += [(0.0, float(ny[i]), float(nz[i]), float(offset[i])) for i in range(len(points))]
+    for k, (z, y) in enumerate(profile):
+        next_z, next_y = profile[(k + 1) % len(profile)]
+        length = max(math.hypot(next_z - z, next_y - y), 1e-6)
+        nz, ny = (next_y - y) / length, (z - next_z) / length
+        planes.append((0.0, ny, nz, nz * z + ny * y))
     if chamfer > 0:
-        root = float(np.sqrt(0.5))
-        for sx in (-1, 1):
-            planes.append((sx * root, 0.0, root, root * (half_width + float(points[:, 0].max()) - chamfer)))
-            planes.append((sx * root, 0.0, -root, root * (half_width - float(points[:, 0].min()) - chamfer)))
-    middle = (points.max(axis=0) + points.min(axis=0)) / 2
-    mid_z, mid_y = float(middle[0]), float(middle[1])
-    half = (half_width, float(high - low) / 2, float(np.ptp(points[:, 0])) / 2)
-    tip = (center[0] + mid_z * float(np.sin(yaw)), center[1] + mid_y, center[2] + mid_z * float(np.cos(yaw)))
-    rows = np.array(planes[:MAX_PLANES], np.float32)
-    return Part(Kind.CONVEX, material, label, center, yaw, half, tip, Shape.RECTANGLE, color, accent, params, rows, 1.0)
+        root = math.sqrt(0.5)
+        for sign in (-root, root):
+            planes.append((sign, 0.0, root, root * (half_width + front - chamfer)))
+            planes.append((sign, 0.0, -root, root * (half_width - back - chamfer)))
+    mid_z, mid_y = (back + front) / 2, (low + high) / 2
+    half = (half_width, (high - low) / 2, (front - back) / 2)
+    tip = (center[0] + mid_z * math.sin(yaw), center[1] + mid_y, center[2] + mid_z * math.cos(yaw))
+    rows = tuple(planes[:MAX_PLANES])
+    return Part(_CONVEX, material, label, center, yaw, half, tip, _RECTANGLE, color, accent, params, rows, 1.0)
 
 
 def wheel(label: str, center: Vec, radius: float, half_width: float, color: Vec, rim: Vec) -> Part:
     """A wheel whose axle is along x: an eight-sided prism."""
-    angles = (np.arange(8) + 0.5) * (np.pi / 4)
-    profile = [(float(np.cos(a)) * radius * 1.04, float(np.sin(a)) * radius * 1.04) for a in angles]
+    angles = [(k + 0.5) * math.pi / 4 for k in range(8)]
+    profile = [(math.cos(a) * radius * 1.04, math.sin(a) * radius * 1.04) for a in angles]
     return extruded(
         Material.TIRE, label, profile, half_width, color, center=center, accent=rim, params=(radius,)
     )
@@ -293,7 +311,7 @@ def capsule(
     """A segment with a radius at each end."""
     half = (radii[0], radii[1], 0.0)
     return Part(
-        Kind.CAPSULE, material, label, start, 0.0, half, end, Shape.RECTANGLE, color, accent, params, _NO_PLANES, 1.0
+        _CAPSULE, material, label, start, 0.0, half, end, _RECTANGLE, color, accent, params, _NO_PLANES, 1.0
     )
 
 
@@ -310,7 +328,7 @@ def blob(
     """An upright ellipsoid (radius across, radius up) with a ragged edge; ``params`` start with raggedness, noise offset, noise scale."""
     half = (radii[0], radii[1], radii[0])
     return Part(
-        Kind.BLOB, material, label, center, 0.0, half, center, Shape.RECTANGLE, color, accent, params, _NO_PLANES, 1.0
+        _BLOB, material, label, center, 0.0, half, center, _RECTANGLE, color, accent, params, _NO_PLANES, 1.0
     )
 
 
@@ -330,5 +348,5 @@ def panel(
     """A flat figure in a vertical plane whose normal points along its own z."""
     size = (half[0], half[1], 0.0)
     return Part(
-        Kind.PANEL, material, label, center, yaw, size, center, shape, color, accent, params, _NO_PLANES, alpha
+        _PANEL, material, label, center, yaw, size, center, shape, color, accent, params, _NO_PLANES, alpha
     )

@@ -11,7 +11,7 @@ Vec = tuple[float, float, float]
 
 def _green(rng: np.random.Generator, season: float) -> tuple[Vec, Vec]:
     """Lit and deep color of leaves; ``season`` 0 is summer, 1 late autumn."""
-    gain = float(np.exp(rng.normal(0, 0.22)))
+    gain = float(np.exp(rng.normal(0.15, 0.25)))
     autumn = season * float(rng.random())
     lit = (
         (0.085 + 0.3 * autumn + 0.03 * float(rng.normal())) * gain,
@@ -19,7 +19,7 @@ def _green(rng: np.random.Generator, season: float) -> tuple[Vec, Vec]:
         0.035 * gain,
     )
     lit = (max(lit[0], 0.02), max(lit[1], 0.03), max(lit[2], 0.01))
-    return lit, (lit[0] * 0.16, lit[1] * 0.16, lit[2] * 0.2)
+    return lit, (lit[0] * 0.24, lit[1] * 0.24, lit[2] * 0.28)
 
 
 def tree(rng: np.random.Generator, height: float, season: float) -> list[Part]:
@@ -45,7 +45,7 @@ def tree(rng: np.random.Generator, height: float, season: float) -> list[Part]:
             parts.append(_crown(rng, lean, trunk, height, twigs, (0.05, 0.04, 0.03), seed, raggedness=1.5))
         return parts
     lit, deep = _green(rng, season)
-    parts += [_crown(rng, lean, trunk, height, lit, deep, seed, raggedness=0.75) for _ in range(int(rng.integers(5, 9)))]
+    parts += [_crown(rng, lean, trunk, height, lit, deep, seed, raggedness=0.75) for _ in range(int(rng.integers(6, 11)))]
     return parts
 
 
@@ -64,7 +64,7 @@ def _crown(
     spread = (height - trunk) * 0.3
     x, z = rng.normal(0, 0.55, 2) * spread
     y = trunk + (height - trunk) * float(rng.uniform(0.3, 0.82))
-    params = (raggedness, float(rng.uniform(0, 250)), 7.0 + 2.0 * size, seed + float(rng.uniform(0, 20)))
+    params = (raggedness, float(rng.uniform(0, 250)), 9.0 * size, seed + float(rng.uniform(0, 20)))
     radii = (size * 1.15, size * float(rng.uniform(0.75, 1.1)))
     return blob(
         Material.FOLIAGE, "vegetation", (lean + float(x), y, float(z)), radii, lit, accent=deep, params=params
@@ -123,7 +123,7 @@ def bush(rng: np.random.Generator, size: float, season: float) -> list[Part]:
             (size * float(rng.uniform(0.6, 0.9)), size * float(rng.uniform(0.5, 0.7))),
             lit,
             accent=deep,
-            params=(0.6, float(rng.uniform(0, 250)), 8.0, seed),
+            params=(0.6, float(rng.uniform(0, 250)), 9.0 * size, seed),
         )
         for _ in range(int(rng.integers(2, 5)))
     ]

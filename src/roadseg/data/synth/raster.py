@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from roadseg.data.synth.camera import NEAR, Array, Camera
-from roadseg.data.synth.noise import mottle
+from roadseg.data.synth.noise import mottle, speckle
 from roadseg.data.synth.parts import Kind, PartTable, Shape
 
 __all__ = ["Layer", "rasterize", "world_axes"]
@@ -20,6 +20,8 @@ _EDGES = np.array(
 )
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float32)
 NOTHING = -1
+# Looked up once: members of an enumeration are slow to reach.
+_CONVEX, _CAPSULE, _BLOB = int(Kind.CONVEX), int(Kind.CAPSULE), int(Kind.BLOB)
 MIN_RADIUS = 0.55  # pixels; thinner things would break into dots
 
 
@@ -53,10 +55,11 @@ class _Window:
     x: Array
     y: Array
     focal: float
+    row: int
 
-    def write(self, inverse: Array, mask: Array, index: int, face: Array | None = None) -> None:
+    def write(self, inverse: Array, mask: Array, face: Array | None = None) -> None:
         np.copyto(self.inverse, inverse, where=mask)
-        self.part[mask] = index
+        np.copyto(self.part, self.row, where=mask)
         if face is not None:
             np.copyto(self.face, face, where=mask)
 
@@ -141,14 +144,13 @@ def _plane_forms(table: PartTable, axes: Array, camera: Camera) -> tuple[Array, 
     return (normals @ camera.ray_basis().T) / offset[..., None], offset < 0
 
 
-def _draw_convex(window: _Window, index: int, forms: Array, outside: Array) -> None:
+def _draw_convex(window: _Window, forms: list[list[float]], outside: list[bool]) -> None:
     """A ray enters where the last front plane lets it in and leaves at the first back plane."""
     enter: Array | None = None
     leave: Array | None = None
     face: Array | None = None
-    for k in range(len(forms)):
-        a, bx, by = forms[k]
-        plane = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
+    for k, (a, bx, by) in enumerate(forms):
+        plane = (a + by * window.y)[:, None] + bx * window.x
         if not outside[k]:
             leave = plane if leave is None else np.maximum(leave, plane, out=leave)
         elif enter is None:
@@ -161,27 +163,33 @@ def _draw_convex(window: _Window, index: int, forms: Array, outside: Array) -> N
     mask = enter > window.inverse
     if leave is not None:
         mask &= enter >= leave
-    window.write(enter, mask, index, face)
+    window.write(enter, mask, face)
 
 
-def _draw_capsule(window: _Window, index: int, ends: Array, radii: Array) -> None:
-    """``ends``: pixel x, y and inverse depth of both ends; ``radii``: in pixels."""
+def _capsule_field(x: Array, y: Array, ends: Array, radii: Array, focal: float) -> tuple[Array, Array]:
+    """Inverse depth of capsules and whether pixels are inside; works for one capsule and for a stack of them.
+
+    Args:
+        x: Columns, ``[w]`` or ``[K, 1, w]``.
+        y: Rows, ``[h, 1]`` or ``[K, h, 1]``.
+        ends: Pixel x, y and inverse depth of both ends, ``[2, 3]`` or ``[2, 3, K, 1, 1]``.
+        radii: In pixels, ``[2]`` or ``[2, K, 1, 1]``.
+        focal: Focal length in pixels.
+    """
     (x0, y0, w0), (x1, y1, w1) = ends
     ex, ey = x1 - x0, y1 - y0
-    square = max(float(ex * ex + ey * ey), 1e-6)
-    px, py = (window.x - x0)[None, :], (window.y - y0)[:, None]
-    t = np.clip((px * (ex / square)) + (py * (ey / square)), 0, 1)
+    square = np.maximum(ex * ex + ey * ey, 1e-6)
+    px, py = x - x0, y - y0
+    t = np.minimum(np.maximum(px * (ex / square) + py * (ey / square), 0), 1)
     dx, dy = px - t * ex, py - t * ey
     radius = radii[0] + t * (radii[1] - radii[0])
     share = (dx * dx + dy * dy) / (radius * radius)
-    inverse = w0 + t * (w1 - w0)
     # The round side is nearer than the axis by up to its radius.
-    bulge = np.sqrt(np.maximum(1 - share, 0)) * (radius / window.focal)
-    inverse = inverse / (1 - np.minimum(bulge, 0.5))
-    window.write(inverse, (share <= 1) & (inverse > window.inverse), index)
+    bulge = np.sqrt(np.maximum(1 - share, 0)) * (radius * (1 / focal))
+    return (w0 + t * (w1 - w0)) / (1 - np.minimum(bulge, 0.5)), share <= 1
 
 
-def _draw_blob(window: _Window, index: int, middle: Array, radii: Array, params: Array) -> None:
+def _draw_blob(window: _Window, middle: list[float], radii: list[float], params: Array) -> None:
     """``middle``: pixel x, y and inverse depth; ``radii``: pixels across and up; params: raggedness, offset, scale."""
     x, y, w = middle
     u = ((window.x - x) / radii[0])[None, :]
@@ -189,11 +197,14 @@ def _draw_blob(window: _Window, index: int, middle: Array, radii: Array, params:
     share = u * u + v * v
     ragged, offset, scale = float(params[0]), float(params[1]), float(params[2])
     if ragged > 0:
-        columns, rows = np.broadcast_arrays(u * scale + offset, v * scale + offset * 3)
-        share = share + ragged * (mottle(columns, rows) + 0.5 * mottle(columns * 4, rows * 4))
+        column, row = u * scale + offset, v * scale + offset * 3
+        leaves = speckle(column * 3, row * 3)
+        share += ragged * (0.9 * mottle(column, row) + 0.55 * leaves)
+        # Gaps in the leaves, through which one sees what is behind.
+        share += np.where((leaves > 0.9) & (share > 0.3), np.float32(ragged), 0)
     bulge = np.sqrt(np.maximum(1 - share, 0)) * (radii[0] / window.focal)
     inverse = w / (1 - np.minimum(bulge, 0.5))
-    window.write(inverse, (share <= 1) & (inverse > window.inverse), index)
+    window.write(inverse, (share <= 1) & (inverse > window.inverse))
 
 
 def _inside_figure(shape: int, u: Array, v: Array, half: Array, params: Array) -> Array:
@@ -235,7 +246,7 @@ def _draw_panel(window: _Window, index: int, table: PartTable, axes: Array, came
         ray = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
         coordinates.append(ray * depth + float(frame[:, axis] @ start))
     shape, half, params = int(table.shape[index]), table.half[index], table.params[index]
-    window.write(inverse, mask & _inside_figure(shape, *coordinates, half, params), index)
+    window.write(inverse, mask & _inside_figure(shape, *coordinates, half, params))
 
 
 def rasterize(table: PartTable, camera: Camera, layer: Layer, rows: Array, occluders: Layer | None = None) -> None:
@@ -248,50 +259,112 @@ def rasterize(table: PartTable, camera: Camera, layer: Layer, rows: Array, occlu
         rows: Rows of the table to draw.
         occluders: A layer already drawn that hides what is behind it.
     """
-    axes = world_axes(table, camera)
-    rect, near = _bounds(table, axes, camera)
-    forms, outside = _plane_forms(table, axes, camera)
-    ends = np.stack([camera.to_view(table.center), camera.to_view(table.tip)], axis=1)
+    rows = _in_view(table, rows, camera)
+    subset = table.take(rows)
+    axes = world_axes(subset, camera)
+    rect, near = _bounds(subset, axes, camera)
+    forms, outside = _plane_forms(subset, axes, camera)
+    ends, radii = _projected(subset, camera)
+    small = _small_capsules(subset, rect, ends, radii, camera.focal)
+    pens = _Pens(subset, camera, axes, forms, outside, ends, radii, small)
     xs, ys = np.arange(camera.size[1], dtype=np.float32), np.arange(camera.size[0], dtype=np.float32)
-    visible = rows[(rect[rows, 2] > rect[rows, 0]) & (rect[rows, 3] > rect[rows, 1])]
-    for index in visible[np.argsort(near[visible], kind="stable")].tolist():
+    shown = np.flatnonzero((rect[:, 2] > rect[:, 0]) & (rect[:, 3] > rect[:, 1]))
+    shown = shown[np.argsort(near[shown], kind="stable")]
+    limits = (1 / near).tolist()
+    numbers = rows.tolist()
+    for index in shown.tolist():
         x0, y0, x1, y1 = rect[index].tolist()
         part = (slice(y0, y1), slice(x0, x1))
         inverse = layer.inverse[part]
-        if inverse.min() >= 1 / near[index]:
+        if inverse.min() >= limits[index]:
             continue  # all of it is behind what is already there
-        window = _Window(inverse, layer.part[part], layer.face[part], xs[x0:x1], ys[y0:y1], camera.focal)
-        _draw(window, index, table, axes, camera, forms, outside, ends)
+        window = _Window(inverse, layer.part[part], layer.face[part], xs[x0:x1], ys[y0:y1], camera.focal, numbers[index])
+        pens.draw(window, index)
     if occluders is not None:
         hidden = occluders.inverse >= layer.inverse
         layer.inverse[hidden] = 0
         layer.part[hidden] = NOTHING
 
 
-def _draw(
-    window: _Window,
-    index: int,
-    table: PartTable,
-    axes: Array,
-    camera: Camera,
-    forms: Array,
-    outside: Array,
-    ends: Array,
-) -> None:
-    kind = table.kind[index]
-    if kind == Kind.CONVEX:
-        count = int(table.num_planes[index])
-        _draw_convex(window, index, forms[index, :count], outside[index, :count])
-        return
-    if kind == Kind.PANEL:
-        _draw_panel(window, index, table, axes, camera)
-        return
-    view = ends[index]
+def _in_view(table: PartTable, rows: Array, camera: Camera) -> Array:
+    """The rows whose bounding sphere touches what the camera sees."""
+    middle = (table.center[rows] + table.tip[rows]) / 2
+    solid = table.kind[rows] != Kind.CAPSULE
+    middle[solid] = table.tip[rows][solid]
+    radius = np.where(
+        solid,
+        np.linalg.norm(table.half[rows], axis=1),
+        np.linalg.norm(table.tip[rows] - table.center[rows], axis=1) / 2 + table.half[rows].max(axis=1),
+    )
+    view = camera.to_view(middle)
+    height, width = camera.size
+    seen = view[:, 2] > -radius
+    for axis, extent in ((0, width), (1, height)):
+        slope = np.float32((extent / 2 + 2) / camera.focal)
+        seen &= np.abs(view[:, axis]) - slope * view[:, 2] < radius * np.sqrt(1 + slope * slope)
+    return rows[seen]
+
+
+def _projected(table: PartTable, camera: Camera) -> tuple[Array, Array]:
+    """Ends of imposters as pixel x, y and inverse depth ``[N, 2, 3]``, and their radii in pixels ``[N, 2]``."""
+    view = camera.to_view(np.stack([table.center, table.tip], axis=1))
+    view[..., 2] = np.maximum(view[..., 2], NEAR)
     x, y = camera.to_pixels(view)
-    points = np.stack([x, y, 1 / view[:, 2]], axis=1)
-    scale = camera.focal / view[:, 2]
-    if kind == Kind.CAPSULE:
-        _draw_capsule(window, index, points, np.maximum(table.half[index, :2] * scale, MIN_RADIUS))
-    else:
-        radii = np.maximum(table.half[index, :2] * scale, MIN_RADIUS)
-        _draw_blob(window, index, points[0], radii, table.params[index])
+    radii = table.half[:, :2] * (camera.focal / view[..., 2])
+    return np.stack([x, y, 1 / view[..., 2]], axis=-1), np.maximum(radii, MIN_RADIUS)
+
+
+def _small_capsules(
+    table: PartTable, rect: Array, ends: Array, radii: Array, focal: float
+) -> dict[int, tuple[Array, Array]]:
+    """Pictures of all small capsules at once: there are hundreds, and one call costs as much as many pixels."""
+    extent = np.maximum(rect[:, 2] - rect[:, 0], rect[:, 3] - rect[:, 1])
+    out: dict[int, tuple[Array, Array]] = {}
+    low = 0
+    for side in (8, 16, 28):
+        chosen = np.flatnonzero((table.kind == _CAPSULE) & (extent > low) & (extent <= side))
+        low = side
+        if not len(chosen):
+            continue
+        steps = np.arange(side, dtype=np.float32)
+        x = (rect[chosen, 0, None] + steps)[:, None, :].astype(np.float32)
+        y = (rect[chosen, 1, None] + steps)[:, :, None].astype(np.float32)
+        stacked = np.moveaxis(ends[chosen], 0, 2)[..., None, None]
+        inverse, inside = _capsule_field(x, y, stacked, radii[chosen].T[..., None, None], focal)
+        out.update(zip(chosen.tolist(), zip(inverse, inside, strict=True), strict=True))
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Pens:
+    """Parts made ready for drawing, one array row each."""
+
+    table: PartTable
+    camera: Camera
+    axes: Array
+    forms: Array
+    outside: Array
+    ends: Array
+    radii: Array
+    small: dict[int, tuple[Array, Array]]
+
+    def _capsule(self, window: _Window, index: int) -> tuple[Array, Array]:
+        height, width = window.inverse.shape
+        if index in self.small:
+            inverse, inside = self.small[index]
+            return inverse[:height, :width], inside[:height, :width]
+        ends, radii = self.ends[index], self.radii[index]
+        return _capsule_field(window.x, window.y[:, None], ends, radii, window.focal)
+
+    def draw(self, window: _Window, index: int) -> None:
+        kind = int(self.table.kind[index])
+        if kind == _CONVEX:
+            count = int(self.table.num_planes[index])
+            _draw_convex(window, self.forms[index, :count].tolist(), self.outside[index, :count].tolist())
+        elif kind == _CAPSULE:
+            inverse, inside = self._capsule(window, index)
+            window.write(inverse, inside & (inverse > window.inverse))
+        elif kind == _BLOB:
+            _draw_blob(window, self.ends[index, 0].tolist(), self.radii[index].tolist(), self.table.params[index])
+        else:
+            _draw_panel(window, index, self.table, self.axes, self.camera)

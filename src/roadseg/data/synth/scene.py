@@ -11,7 +11,7 @@ from roadseg.data.synth.parts import Kind, Material, Part, PartTable, Shape, joi
 from roadseg.data.synth.street import Street
 from roadseg.data.synth.style import Light, Rig, Style, draw_light, draw_rig, draw_style
 from roadseg.data.synth.traffic import Populator
-from roadseg.data.synth.world import Entity, World
+from roadseg.data.synth.world import Entity, Population, World
 from roadseg.labels import space
 
 __all__ = ["FIRST_PART", "GROUND", "HOOD", "SKY", "SKYLINE", "Scene", "Skyline", "build_scene"]
@@ -43,7 +43,7 @@ class Scene:
         light: Light and air.
         rig: The camera.
         still: Parts that never move, in the world, the rows without a shape first.
-        entities: What moves or is counted.
+        population: What moves or is counted.
         instances: int32, instance id of each entity by the Cityscapes convention.
         lane: Lateral position of the camera.
         speed: Its speed, meters per second.
@@ -58,7 +58,7 @@ class Scene:
     light: Light
     rig: Rig
     still: PartTable
-    entities: tuple[Entity, ...]
+    population: Population
     instances: Array
     lane: float
     speed: float
@@ -67,7 +67,7 @@ class Scene:
 
     def parts(self, time: float) -> PartTable:
         """All parts in the world at a time, in an order that never changes."""
-        return join([self.still, *(entity.at(time, owner) for owner, entity in enumerate(self.entities))])
+        return join([self.still, self.population.at(time)])
 
     def camera(self, time: float, size: tuple[int, int]) -> Camera:
         """The camera at a time, for pictures of ``size`` (H, W)."""
@@ -100,7 +100,7 @@ def build_scene(seed: int, style: Style | None = None) -> Scene:
     street = draw_street(streams[3], setting)
     look = draw_look(streams[3], setting)
     ids = {item.name: item.id for item in space("cityscapes").classes}
-    world = World(ids)
+    world = World()
     rng = streams[4]
     plan = Planner(rng, world, street, setting, light.night, float(rng.beta(0.6, 0.6)))
     plan.line_streets()
@@ -123,8 +123,8 @@ def build_scene(seed: int, style: Style | None = None) -> Scene:
     reach = float(rng.uniform(0.03, 0.12))
     if chosen.ego_hood:
         hood = ((float(paint[0]), float(paint[1]), float(paint[2])), reach)
-    still = join([stack(_shapeless(skyline), ids), world.joined()])
-    entities = tuple(world.entities)
+    still = join([stack(_shapeless(skyline), ids), world.settled(ids)])
+    population = Population.of(world.entities, ids)
     return Scene(
         seed,
         chosen,
@@ -133,8 +133,8 @@ def build_scene(seed: int, style: Style | None = None) -> Scene:
         light,
         rig,
         still,
-        entities,
-        _instance_ids(entities, ids),
+        population,
+        _instance_ids(population.entities, ids),
         street.lane(lane) + float(rng.normal(0, 0.2)),
         speed,
         skyline,
@@ -143,8 +143,7 @@ def build_scene(seed: int, style: Style | None = None) -> Scene:
 
 
 def _shapeless(skyline: Skyline) -> list[Part]:
-    up = np.zeros((8, 4), np.float32)
-    up[:, 1] = 1
+    up = ((0.0, 1.0, 0.0, 0.0),) * 8  # the ground counts its zones as faces, all of them level
     zero = (0.0, 0.0, 0.0)
     far = "building" if skyline.blocky > 0.5 else "vegetation"
     rows = (

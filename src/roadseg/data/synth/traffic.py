@@ -1,7 +1,7 @@
 """What moves in a scene, or could: vehicles, riders and people."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -53,6 +53,7 @@ class Populator:
         people: Factor on the number of people.
         ego_speed: Speed of the camera, meters per second.
         ego_lane: Lane of the camera.
+        occupied: Circles (x, z, radius) on the ground where vehicles stand at time 0.
     """
 
     plan: Planner
@@ -61,6 +62,7 @@ class Populator:
     people: float
     ego_speed: float
     ego_lane: int
+    occupied: list[tuple[float, float, float]] = field(default_factory=list)
 
     @property
     def street(self) -> Street:
@@ -72,6 +74,8 @@ class Populator:
 
     def populate(self) -> None:
         """Everything that moves or is parked."""
+        ego = self.street.place(1.5, self.street.lane(self.ego_lane))
+        self._claim(ego, 0.95, 5.5)
         self._parked()
         self._lanes()
         for junction in self.street.junctions:
@@ -82,11 +86,30 @@ class Populator:
             self._sidewalk(side)
             self._parked_bicycles(side)
 
-    def _add_vehicle(self, label: str, body: Body, pose: Callable[[float], Pose], far: bool = False) -> None:
+    def _claim(self, pose: Pose, half_width: float, half_length: float) -> bool:
+        """Takes the ground that a vehicle needs, unless another one stands there."""
+        reach = max(half_length - half_width, 0.0)
+        count = max(2, round(reach / half_width) + 1)
+        circles = [
+            (pose.x + shift * float(np.sin(pose.yaw)), pose.z + shift * float(np.cos(pose.yaw)), half_width + 0.12)
+            for shift in np.linspace(-reach, reach, count)
+        ]
+        if self.occupied:
+            theirs, ours = np.array(self.occupied), np.array(circles)
+            gap = np.hypot(theirs[:, None, 0] - ours[:, 0], theirs[:, None, 1] - ours[:, 1])
+            if (gap < theirs[:, None, 2] + ours[:, 2]).any():
+                return False
+        self.occupied += circles
+        return True
+
+    def _add_vehicle(self, label: str, body: Body, pose: Callable[[float], Pose], far: bool = False) -> bool:
+        if not self._claim(pose(0.0), body.half_width, body.half_length):
+            return False
         parts = body.parts
         if far:  # details of a few centimeters cannot be seen
             parts = [part for part in parts if max(part.half) > 0.25]
         self.plan.world.add_entity(label, pose, parts, (body.half_width, body.half_length))
+        return True
 
     def _vehicle(self, lights: float, braking: float, large: float = 0.17) -> tuple[str, Body]:
         rng = self.rng
@@ -111,9 +134,11 @@ class Populator:
             if strip.parking == 0 and rng.random() < 0.62:
                 continue
             density = self._uniform(0.25, 0.9)
-            d = street.traffic_half + strip.parking / 2 if strip.parking else street.traffic_half - 1.0
-            if not strip.parking and side == street.driving and street.lanes == 1:
-                density *= 0.25
+            d = street.traffic_half + strip.parking / 2
+            if not strip.parking:  # two wheels on the sidewalk
+                if strip.verge + strip.sidewalk < 1.8:
+                    continue
+                d += 0.5
             s = self._uniform(-4, 6)
             while s < 115:
                 step = self._uniform(5.6, 7.5)
@@ -147,31 +172,31 @@ class Populator:
             if street.rails and lane in (0, -1) and rng.random() < 0.6:
                 turn = 0.0 if ours else np.pi
                 start = s + 12
-                self._add_vehicle("train", tram(rng, 1.0), Along(street, start, d, float(turn), 7.0 if not ours else speed))
-                s = start + 30
+                self._add_vehicle("train", tram(rng, 1.0), Along(street, start, d, float(turn), speed if ours else 7.0))
+                s = start + 18
             while s < min(150, street.end - 5):
+                length = 5.0
                 if rng.random() < 0.75 * min(self.traffic, 1.3):
-                    self._drive(lane, s, d + float(rng.normal(0, 0.15)), speed)
-                s += self._uniform(10, 30) / max(self.traffic, 0.3)
+                    length = self._drive(lane, s, d + float(rng.normal(0, 0.15)), speed)
+                s += length + self._uniform(4, 25) / max(self.traffic, 0.3)
 
-    def _drive(self, lane: int, s: float, d: float, speed: float) -> None:
+    def _drive(self, lane: int, s: float, d: float, speed: float) -> float:
+        """Puts a vehicle into a lane with its rear at s; returns its length."""
         rng, street = self.rng, self.street
         ours = lane >= 0
         turn = 0.0 if ours else float(np.pi)
         if rng.random() < 0.06:
             self._motorcyclist(s, d, turn, speed)
-            return
+            return 2.2
         label, body = self._vehicle(self._lights(), float(rng.random() < 0.3) * float(ours))
-        if ours:
-            s += body.half_length
-        self._add_vehicle(label, body, Along(street, s, d, turn, speed), far=s > 55)
+        self._add_vehicle(label, body, Along(street, s + body.half_length, d, turn, speed), far=s > 55)
+        return 2 * body.half_length
 
     def _motorcyclist(self, s: float, d: float, turn: float, speed: float) -> None:
         looks = draw_looks(self.rng)
         path = Along(self.street, s, d, turn, speed)
-        body = motorcycle(self.rng, self._lights())
-        self.plan.world.add_entity("motorcycle", path, body.parts, (body.half_width, body.half_length))
-        self.plan.world.add_entity("rider", path, cyclist(looks, 0.0, 0.0, motor=True))
+        if self._add_vehicle("motorcycle", motorcycle(self.rng, self._lights()), path):
+            self.plan.world.add_entity("rider", path, cyclist(looks, 0.0, 0.0, motor=True))
 
     def _crossing_traffic(self, junction: Junction) -> None:
         rng, street = self.rng, self.street
@@ -203,9 +228,8 @@ class Populator:
     def _cyclist(self, s: float, d: float, turn: float, speed: float) -> None:
         looks = draw_looks(self.rng)
         path = Along(self.street, s, d, turn, speed)
-        body = bicycle(self.rng)
-        self.plan.world.add_entity("bicycle", path, body.parts, (0.12, 0.8))
-        self.plan.world.add_entity("rider", path, lambda time: cyclist(looks, time, speed * 1.1, motor=False))
+        if self._add_vehicle("bicycle", bicycle(self.rng), path):
+            self.plan.world.add_entity("rider", path, lambda time: cyclist(looks, time, speed * 1.1, motor=False))
 
     def _walk(self, s: float, d: float, turn: float, speed: float, y: float) -> None:
         looks = draw_looks(self.rng)
