@@ -47,7 +47,8 @@ class Convert:
         model: Network (`roadseg models`), or package.module:callable (default: recognized from the weights).
         options: Options of the network, for example alpha2=2 alpha3=8.
         space: Label space of the channels (`roadseg labels`), or a .txt file with one class name per line.
-        preprocess: How its input is made: order=BGR mean=1,2,3 std=1,2,3 scale=1/255 size=512,1024 (height, width) short_side=576.
+        preprocess: How its input is made: order=BGR mean=1,2,3 std=1,2,3 scale=1/255
+            size=512,1024 (height, width) short_side=576.
         half: Store numbers in half precision.
         score: Scores to record, files written by `roadseg evaluate --out`.
         license: License to record.

@@ -30,7 +30,13 @@ PLASTERS: tuple[Vec, ...] = (
     (0.36, 0.34, 0.32),
     (0.55, 0.36, 0.3),
 )
-PANELS: tuple[Vec, ...] = ((0.4, 0.4, 0.4), (0.28, 0.28, 0.29), (0.5, 0.47, 0.42), (0.2, 0.22, 0.24), (0.34, 0.38, 0.42))
+PANELS: tuple[Vec, ...] = (
+    (0.4, 0.4, 0.4),
+    (0.28, 0.28, 0.29),
+    (0.5, 0.47, 0.42),
+    (0.2, 0.22, 0.24),
+    (0.34, 0.38, 0.42),
+)
 TRIMS: tuple[Vec, ...] = (
     (0.7, 0.7, 0.68),
     (0.06, 0.1, 0.2),
@@ -42,7 +48,13 @@ TRIMS: tuple[Vec, ...] = (
     (0.02, 0.2, 0.3),
     (0.6, 0.35, 0.02),
 )
-ROOFS: tuple[Vec, ...] = ((0.22, 0.09, 0.06), (0.09, 0.09, 0.1), (0.15, 0.11, 0.09), (0.28, 0.15, 0.1), (0.12, 0.13, 0.14))
+ROOFS: tuple[Vec, ...] = (
+    (0.22, 0.09, 0.06),
+    (0.09, 0.09, 0.1),
+    (0.15, 0.11, 0.09),
+    (0.28, 0.15, 0.1),
+    (0.12, 0.13, 0.14),
+)
 
 
 def pick_color(rng: np.random.Generator, colors: Sequence[Vec], spread: float = 0.18) -> Vec:
@@ -53,7 +65,9 @@ def pick_color(rng: np.random.Generator, colors: Sequence[Vec], spread: float = 
     return float(r), float(g), float(b)
 
 
-def _facade_style(rng: np.random.Generator, setting: Setting) -> tuple[Vec, int, int, float, float, float, float]:
+def _facade_style(
+    rng: np.random.Generator, setting: Setting
+) -> tuple[Vec, int, int, float, float, float, float]:
     """Wall color, pattern, ground floor, storey height, window pitch, window shares."""
     pattern = int(rng.choice(4, p={"city": (0.38, 0.24, 0.25, 0.13)}.get(setting, (0.42, 0.46, 0.1, 0.02))))
     color = pick_color(rng, (PLASTERS, BRICKS, PANELS, PANELS)[pattern])
@@ -62,13 +76,31 @@ def _facade_style(rng: np.random.Generator, setting: Setting) -> tuple[Vec, int,
     if pattern == 3:
         return color, 3, 3, float(rng.uniform(3.2, 3.9)), float(rng.uniform(1.4, 2.6)), 0.86, 0.78
     if pattern == 2 and rng.random() < 0.5:
-        return color, 2, int(rng.integers(0, 4)), float(rng.uniform(3, 3.6)), float(rng.uniform(2, 4)), 0.94, 0.5
-    pitch, share_u, share_v = float(rng.uniform(1.9, 3.4)), float(rng.uniform(0.36, 0.6)), float(rng.uniform(0.42, 0.62))
+        return (
+            color,
+            2,
+            int(rng.integers(0, 4)),
+            float(rng.uniform(3, 3.6)),
+            float(rng.uniform(2, 4)),
+            0.94,
+            0.5,
+        )
+    pitch, share_u, share_v = (
+        float(rng.uniform(1.9, 3.4)),
+        float(rng.uniform(0.36, 0.6)),
+        float(rng.uniform(0.42, 0.62)),
+    )
     return color, pattern, ground, float(rng.uniform(2.7, 3.6)), pitch, share_u, share_v
 
 
 def building(
-    rng: np.random.Generator, setting: Setting, side: int, width: float, depth: float, storeys: int, night: float
+    rng: np.random.Generator,
+    setting: Setting,
+    side: int,
+    width: float,
+    depth: float,
+    storeys: int,
+    night: float,
 ) -> list[Part]:
     """A building with its street front at x = 0, reaching away from the street.
 
@@ -101,12 +133,20 @@ def building(
         z = float(rng.uniform(-0.4, 0.4)) * width
         size = (0.45, float(rng.uniform(0.25, 0.6)), 0.05)
         sign = pick_color(rng, TRIMS, 0.5)
-        parts.append(box(Material.PLAIN, "building", (-side * 0.5, storey + 0.4, z), size, sign, params=(seed, 0.05)))
+        parts.append(
+            box(Material.PLAIN, "building", (-side * 0.5, storey + 0.4, z), size, sign, params=(seed, 0.05))
+        )
     return parts
 
 
 def _roof(
-    rng: np.random.Generator, setting: Setting, side: int, width: float, depth: float, height: float, wall: Vec
+    rng: np.random.Generator,
+    setting: Setting,
+    side: int,
+    width: float,
+    depth: float,
+    height: float,
+    wall: Vec,
 ) -> list[Part]:
     flat_share = {"city": 0.62, "town": 0.25, "suburb": 0.06, "park": 0.3, "rural": 0.05}[setting]
     seed = float(rng.integers(0, 200))
@@ -114,7 +154,14 @@ def _roof(
         edge = (side * depth / 2, height + 0.2, 0.0)
         dark = (wall[0] * 0.7, wall[1] * 0.7, wall[2] * 0.7)
         parts = [
-            box(Material.PLAIN, "building", edge, (depth / 2 + 0.12, 0.2, width / 2 + 0.05), dark, params=(seed, 0))
+            box(
+                Material.PLAIN,
+                "building",
+                edge,
+                (depth / 2 + 0.12, 0.2, width / 2 + 0.05),
+                dark,
+                params=(seed, 0),
+            )
         ]
         if rng.random() < 0.4:
             z = float(rng.uniform(-0.3, 0.3)) * width
@@ -131,7 +178,15 @@ def _roof(
     middle = (side * depth / 2, height, 0.0)
     parts = [
         extruded(
-            Material.ROOF, "building", profile, sweep, color, center=middle, yaw=float(yaw), accent=wall, params=(seed, 1)
+            Material.ROOF,
+            "building",
+            profile,
+            sweep,
+            color,
+            center=middle,
+            yaw=float(yaw),
+            accent=wall,
+            params=(seed, 1),
         )
     ]
     for _ in range(int(rng.integers(0, 3))):
@@ -228,14 +283,30 @@ def boundary(rng: np.random.Generator, kind: str, length: float) -> list[Part]:
         params = (seed, 1.0 if brick else 0.0, 0.1)
         coping = (color[0] * 0.7 + 0.1, color[1] * 0.7 + 0.1, color[2] * 0.7 + 0.1)
         return [
-            box(Material.MASONRY, "wall", (0.0, height / 2, 0.0), (0.14, height / 2, half), color, accent=coping, params=params)
+            box(
+                Material.MASONRY,
+                "wall",
+                (0.0, height / 2, 0.0),
+                (0.14, height / 2, half),
+                color,
+                accent=coping,
+                params=params,
+            )
         ]
     if kind == "hedge":
         height = float(rng.uniform(0.8, 2.0))
         green = (0.06 + 0.05 * float(rng.random()), 0.13 + 0.07 * float(rng.random()), 0.03)
         dark = (0.012, 0.025, 0.008)
         parts = [
-            box(Material.FOLIAGE, "vegetation", (0.0, height * 0.42, 0.0), (0.4, height * 0.42, half), green, accent=dark, params=(0, 0, 0, seed))
+            box(
+                Material.FOLIAGE,
+                "vegetation",
+                (0.0, height * 0.42, 0.0),
+                (0.4, height * 0.42, half),
+                green,
+                accent=dark,
+                params=(0, 0, 0, seed),
+            )
         ]
         for k in range(max(1, int(length / 1.3))):
             z = (k + 0.5) * length / max(1, int(length / 1.3)) - half
@@ -253,9 +324,18 @@ def boundary(rng: np.random.Generator, kind: str, length: float) -> list[Part]:
         return parts
     if kind == "rail":
         steel = (0.42, 0.43, 0.44)
-        beam = box(Material.PLAIN, "guard rail", (0.0, 0.62, 0.0), (0.04, 0.15, half), steel, params=(seed, 0.1))
+        beam = box(
+            Material.PLAIN, "guard rail", (0.0, 0.62, 0.0), (0.04, 0.15, half), steel, params=(seed, 0.1)
+        )
         posts = [
-            box(Material.PLAIN, "guard rail", (0.05, 0.25, float(z)), (0.05, 0.3, 0.06), steel, params=(seed, 0.0))
+            box(
+                Material.PLAIN,
+                "guard rail",
+                (0.05, 0.25, float(z)),
+                (0.05, 0.3, 0.06),
+                steel,
+                params=(seed, 0.0),
+            )
             for z in np.arange(-half + 1, half, 4.0)
         ]
         return [beam, *posts]
@@ -270,15 +350,25 @@ def _fence(rng: np.random.Generator, kind: str, half: float, seed: float) -> lis
     if kind == "railing":
         params = (0.14, 0.03, 0.05, seed, 0.0)
         color = pick_color(rng, (dark, (0.45, 0.46, 0.46), (0.05, 0.12, 0.06)))
-        bars = panel(Material.PICKET, "fence", middle, size, color, shape=Shape.RAILING, yaw=yaw, params=params)
+        bars = panel(
+            Material.PICKET, "fence", middle, size, color, shape=Shape.RAILING, yaw=yaw, params=params
+        )
         # Seen from afar the bars run together; a veil stands for what single samples cannot show.
         veil = panel(Material.PICKET, "fence", middle, size, color, yaw=yaw, params=params, alpha=0.3)
         return [bars, veil]
     if kind == "mesh":
         params = (0.1, 0.01, 0.05, seed, 2.0)
-        veil = panel(Material.PICKET, "fence", middle, size, (0.3, 0.32, 0.32), yaw=yaw, params=params, alpha=0.35)
+        veil = panel(
+            Material.PICKET, "fence", middle, size, (0.3, 0.32, 0.32), yaw=yaw, params=params, alpha=0.35
+        )
         posts = [
-            box(Material.PLAIN, "fence", (0.0, height / 2, float(z)), (0.03, height / 2, 0.03), (0.3, 0.32, 0.32))
+            box(
+                Material.PLAIN,
+                "fence",
+                (0.0, height / 2, float(z)),
+                (0.03, height / 2, 0.03),
+                (0.3, 0.32, 0.32),
+            )
             for z in np.arange(-half, half + 0.1, 2.5)
         ]
         return [veil, *posts]

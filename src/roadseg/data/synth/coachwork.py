@@ -120,7 +120,11 @@ def paint_coach(batch: Batch) -> Coat:
     pane = ramp(y - batch.param(1), foot) * ramp(batch.param(2) - y, foot)
     pane *= ramp(pitch / 2 - np.where(side, 0.06, 0.12) - post, across)
     windscreen = (batch.face == 5) & (y > batch.param(1) - 0.35)
-    pane = np.where(windscreen & (y < batch.param(2)) & (np.abs(u) < span - 0.12), 1, pane) * coach * (batch.face != 3)
+    pane = (
+        np.where(windscreen & (y < batch.param(2)) & (np.abs(u) < span - 0.12), 1, pane)
+        * coach
+        * (batch.face != 3)
+    )
     heads = mottle(u * 9 + seed, y * 9)
     inner = (0.02 + 0.05 * np.clip(heads * 2 - 1, 0, 1)) * np.ones((3, 1), np.float32)
     albedo = mix(albedo, inner, pane)

@@ -219,7 +219,9 @@ def _check_arguments(
             f"{size[0]}x{size[1]} pixels are too few", remedy=f"render at least {SMALLEST}x{SMALLEST}"
         )
     if not splits or min(splits.values()) < 0 or sum(splits.values()) <= 0:
-        raise OutputError(f"the splits {dict(splits)} have no shares", remedy='give shares such as {"train": 1.0}')
+        raise OutputError(
+            f"the splits {dict(splits)} have no shares", remedy='give shares such as {"train": 1.0}'
+        )
 
 
 def write_dataset(
@@ -274,11 +276,18 @@ def write_dataset(
     check_folder(root, facts)
     make = partial(_Job, root, layout, size=size, style=style)
     jobs = [
-        make(split=split, number=k, seed=_scene_seed(seed, 0, k)) for k, split in enumerate(_deal(images, splits))
+        make(split=split, number=k, seed=_scene_seed(seed, 0, k))
+        for k, split in enumerate(_deal(images, splits))
     ]
     clips = [
         # Numbered apart from the pictures, which the key frames join in the Cityscapes layout.
-        make(split=split, number=k + 500_000, seed=_scene_seed(seed, 1, k), frames=frames_per_sequence, interval=1 / fps)
+        make(
+            split=split,
+            number=k + 500_000,
+            seed=_scene_seed(seed, 1, k),
+            frames=frames_per_sequence,
+            interval=1 / fps,
+        )
         for k, split in enumerate(_deal(sequences, splits))
     ]
     open_jobs = [job for job in (*jobs, *clips) if not all(path.is_file() for path in job.files())]

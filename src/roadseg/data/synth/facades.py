@@ -30,7 +30,9 @@ def _wall(batch: Batch, u: Array, v: Array, seed: Array, pattern: Array) -> Arra
     foot = batch.foot
     broad = mottle(u * 3 + seed, v * 3)
     streak = mottle(u * 14 + seed, v * 1.5)
-    gain = (0.86 + 0.2 * broad + 0.08 * streak) * (1 + 0.1 * (speckle(u * 30, v * 30) - 0.5) * _fade(foot, 0.05))
+    gain = (0.86 + 0.2 * broad + 0.08 * streak) * (
+        1 + 0.1 * (speckle(u * 30, v * 30) - 0.5) * _fade(foot, 0.05)
+    )
     gain = np.where(pattern == 1, _brick(u, v, foot, gain), gain)
     seams = (np.mod(u, 1.6) < 0.03) | (np.mod(v, 1.5) < 0.03)
     gain = np.where((pattern == 2) & seams & (foot < 0.08), gain * 0.6, gain)
@@ -66,7 +68,9 @@ def paint_facade(batch: Batch) -> Coat:
     door = house & (hashed(column, seed) < 0.34)
     half_u = np.where(door, 0.5, half_u)
     has = whole & ~shop & ~blank & (pick > 0.03)
-    inside = _rectangle(fu, np.where(door, v - 1.1, fv), half_u, np.where(door, 1.1, half_v), across, batch.foot)
+    inside = _rectangle(
+        fu, np.where(door, v - 1.1, fv), half_u, np.where(door, 1.1, half_v), across, batch.foot
+    )
     frame = _rectangle(
         fu, np.where(door, v - 1.1, fv), half_u + 0.1, np.where(door, 1.2, half_v + 0.1), across, batch.foot
     )
@@ -144,7 +148,12 @@ def _shop_front(
     band = ramp(v - high - 0.1, b.foot) * ramp(height - 0.1 - v, b.foot)
     sign = np.stack([hashed(unit, seed + k + 23) for k in range(3)]) ** 1.5 * 0.8 + 0.03
     letter_row = np.abs(v - (high + height) / 2) < 0.2
-    letters = letter_row & (hashed(np.floor(u / 0.11), unit, seed) < 0.55) & (np.abs(fu - 0.5) < 0.32) & (across < 0.15)
+    letters = (
+        letter_row
+        & (hashed(np.floor(u / 0.11), unit, seed) < 0.55)
+        & (np.abs(fu - 0.5) < 0.32)
+        & (across < 0.15)
+    )
     ink = np.where(sign.sum(0) > 1.2, 0.04, 0.8)
     out = mix(out, np.where(letters, ink, sign), band)
     albedo[:, chosen] = out
@@ -180,5 +189,3 @@ def paint_masonry(batch: Batch) -> Coat:
     albedo = mix(albedo, np.array([[0.09], [0.11], [0.05]], np.float32), moss)
     coping = ramp(v - (2 * batch.half(1) - batch.param(2)), batch.foot) * (batch.param(2) > 0)
     return Coat(mix(albedo, batch.accent() * np.ones_like(albedo), coping))
-
-

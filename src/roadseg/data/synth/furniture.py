@@ -7,7 +7,13 @@ from roadseg.data.synth.parts import Material, Part, Shape, box, capsule, panel
 __all__ = ["bollard", "clutter", "lamp", "shelter", "sign", "signals", "utility_pole"]
 
 Vec = tuple[float, float, float]
-STEELS: tuple[Vec, ...] = ((0.3, 0.31, 0.32), (0.16, 0.17, 0.17), (0.04, 0.045, 0.045), (0.05, 0.1, 0.07), (0.42, 0.42, 0.42))
+STEELS: tuple[Vec, ...] = (
+    (0.3, 0.31, 0.32),
+    (0.16, 0.17, 0.17),
+    (0.04, 0.045, 0.045),
+    (0.05, 0.1, 0.07),
+    (0.42, 0.42, 0.42),
+)
 RED: Vec = (0.42, 0.02, 0.02)
 BLUE: Vec = (0.02, 0.09, 0.4)
 WHITE: Vec = (0.72, 0.72, 0.72)
@@ -27,7 +33,9 @@ def lamp(rng: np.random.Generator, side: int) -> list[Part]:
     pole = capsule(Material.PLAIN, "pole", (0, 0, 0), (0, height, 0), (0.1, 0.06), color)
     base = capsule(Material.PLAIN, "pole", (0, 0, 0), (0, 1.1, 0), (0.13, 0.12), color)
     if reach < 0.5:
-        head = capsule(Material.LAMP, "pole", (0, height, 0), (0, height + 0.35, 0), (0.16, 0.2), (0.5, 0.5, 0.48))
+        head = capsule(
+            Material.LAMP, "pole", (0, height, 0), (0, height + 0.35, 0), (0.16, 0.2), (0.5, 0.5, 0.48)
+        )
         return [pole, base, head]
     end = (-side * reach, height + 0.35, 0.0)
     arm = capsule(Material.PLAIN, "pole", (0, height, 0), end, (0.05, 0.04), color)
@@ -78,10 +86,14 @@ def sign(rng: np.random.Generator, facing: float, away: bool) -> list[Part]:
     # A face stands a hand's breadth before its post, on the side it looks to.
     offset = (float(np.sin(facing)) * 0.07, float(np.cos(facing)) * 0.07)
 
-    def face(y: float, shape: Shape, half: tuple[float, float], main: Vec, second: Vec, design: float) -> Part:
+    def face(
+        y: float, shape: Shape, half: tuple[float, float], main: Vec, second: Vec, design: float
+    ) -> Part:
         params = (4.0 if away else design, seed)
         middle = (offset[0], y, offset[1])
-        return panel(Material.SIGN, label, middle, half, main, shape=shape, yaw=facing, accent=second, params=params)
+        return panel(
+            Material.SIGN, label, middle, half, main, shape=shape, yaw=facing, accent=second, params=params
+        )
 
     parts.append(face(height + half[1] * 0.4, shape, half, main, second, design))
     if kind != 8 and rng.random() < 0.35:
@@ -109,7 +121,13 @@ def signals(rng: np.random.Generator, state: int, overhead: float, facing_us: bo
         z = -0.16 if facing_us else 0.16
         out = [
             box(
-                Material.SIGNAL, "traffic light", (x, y, z), half, dark, yaw=yaw, params=(float(state), float(lamps))
+                Material.SIGNAL,
+                "traffic light",
+                (x, y, z),
+                half,
+                dark,
+                yaw=yaw,
+                params=(float(state), float(lamps)),
             )
         ]
         if plate:
@@ -149,15 +167,39 @@ def clutter(rng: np.random.Generator) -> list[Part]:
         return [seat, back, *feet]
     if kind == 2:
         color: Vec = RED if rng.random() < 0.5 else (0.2, 0.22, 0.2)
-        return [box(Material.PLAIN, "static", (0, 0.6, 0), (0.25, 0.6, float(rng.uniform(0.25, 0.6))), color, params=(seed, 0))]
+        return [
+            box(
+                Material.PLAIN,
+                "static",
+                (0, 0.6, 0),
+                (0.25, 0.6, float(rng.uniform(0.25, 0.6))),
+                color,
+                params=(seed, 0),
+            )
+        ]
     if kind == 3:
         bin_color: Vec = (0.03, 0.07, 0.04) if rng.random() < 0.6 else (0.03, 0.03, 0.035)
         return [
-            box(Material.PLAIN, "dynamic", (0, 0.55, k * 0.65), (0.3, 0.5, 0.28), bin_color, params=(seed + k, 0))
+            box(
+                Material.PLAIN,
+                "dynamic",
+                (0, 0.55, k * 0.65),
+                (0.3, 0.5, 0.28),
+                bin_color,
+                params=(seed + k, 0),
+            )
             for k in range(int(rng.integers(1, 4)))
         ]
     return [
-        capsule(Material.CLOTH, "dynamic", (0, 0.18, 0.3 * k), (0, 0.3, 0.3 * k), (0.22, 0.13), BLACK, params=(seed,))
+        capsule(
+            Material.CLOTH,
+            "dynamic",
+            (0, 0.18, 0.3 * k),
+            (0, 0.3, 0.3 * k),
+            (0.22, 0.13),
+            BLACK,
+            params=(seed,),
+        )
         for k in range(2)
     ]
 
@@ -167,12 +209,27 @@ def shelter(rng: np.random.Generator, side: int) -> list[Part]:
     frame = _steel(rng)
     roof = box(Material.PLAIN, "static", (0, 2.4, 0), (0.75, 0.06, 1.9), frame)
     posts = [
-        capsule(Material.PLAIN, "pole", (side * 0.6, 0, z), (side * 0.6, 2.4, z), (0.04, 0.04), frame) for z in (-1.8, 1.8)
+        capsule(Material.PLAIN, "pole", (side * 0.6, 0, z), (side * 0.6, 2.4, z), (0.04, 0.04), frame)
+        for z in (-1.8, 1.8)
     ]
     back = panel(
-        Material.PLAIN, "static", (side * 0.6, 1.3, 0), (1.8, 1.0), (0.3, 0.35, 0.35), yaw=float(np.pi / 2), params=(0, 0.4), alpha=0.35
+        Material.PLAIN,
+        "static",
+        (side * 0.6, 1.3, 0),
+        (1.8, 1.0),
+        (0.3, 0.35, 0.35),
+        yaw=float(np.pi / 2),
+        params=(0, 0.4),
+        alpha=0.35,
     )
     hue = rng.uniform(0.05, 0.5, 3)
     poster: Vec = (float(hue[0]), float(hue[1]), float(hue[2]))
-    board = box(Material.PLAIN, "static", (0, 1.25, 1.85), (0.6, 0.95, 0.06), poster, params=(float(rng.integers(99)), 0.1))
+    board = box(
+        Material.PLAIN,
+        "static",
+        (0, 1.25, 1.85),
+        (0.6, 0.95, 0.06),
+        poster,
+        params=(float(rng.integers(99)), 0.1),
+    )
     return [roof, *posts, back, board]

@@ -43,6 +43,7 @@ class GroundLook:
         cycle_lane: Width of the colored cycle lane, 0 without one.
         cycle_color: Its color.
         dash: Length of a dash of the middle line and of the gap, meters.
+        offset: Where in the noise, and in the pattern of repairs and covers, this street lies.
     """
 
     asphalt: tuple[float, float, float]
@@ -58,6 +59,7 @@ class GroundLook:
     cycle_lane: float
     cycle_color: tuple[float, float, float]
     dash: tuple[float, float]
+    offset: float
 
 
 def zone_labels(label_ids: dict[str, int]) -> Array:
@@ -136,7 +138,14 @@ def paint_ground(batch: Batch, street: Street, look: GroundLook) -> Coat:
     foot = batch.foot
     albedo = np.empty((3, len(batch)), np.float32)
     mirror = np.zeros(len(batch), np.float32)
-    painters = {Zone.PARKING: _parking, Zone.SIDEWALK: _paving, Zone.PAVED: _paving, Zone.VERGE: _grass, Zone.GRASS: _grass}
+    painters = {
+        Zone.PARKING: _parking,
+        Zone.SIDEWALK: _paving,
+        Zone.PAVED: _paving,
+        Zone.VERGE: _grass,
+        Zone.GRASS: _grass,
+    }
+    x, z = x + np.float32(look.offset), z + np.float32(look.offset)  # only textures use these from here on
     grain = speckle(x * 48, z * 48) - np.float32(0.5)
     base = 1 + 0.22 * grain * _fade(foot, 0.03)
     for zone in (*Zone, CURB_FACE):
@@ -148,11 +157,15 @@ def paint_ground(batch: Batch, street: Street, look: GroundLook) -> Coat:
             albedo[:, chosen] = _asphalt(site, street, look)
         elif zone == CURB_FACE:
             joint = np.abs(np.mod(site.s, 1.0) - 0.5) > 0.48
-            albedo[:, chosen] = _tinted(look.curb, site.base * np.where(joint & (site.foot < 0.04), 0.5, 0.75))
+            albedo[:, chosen] = _tinted(
+                look.curb, site.base * np.where(joint & (site.foot < 0.04), 0.5, 0.75)
+            )
         else:
             albedo[:, chosen] = painters[Zone(zone)](site, street, look)
         if batch.light.wet > 0 and zone not in (Zone.VERGE, Zone.GRASS):
-            puddle = np.clip(mottle(site.x * 9 + 31, site.z * 5) * 2.2 - 0.5, 0, 1) * np.float32(batch.light.wet)
+            puddle = np.clip(mottle(site.x * 9 + 31, site.z * 5) * 2.2 - 0.5, 0, 1) * np.float32(
+                batch.light.wet
+            )
             mirror[chosen] = puddle * 0.5
             albedo[:, chosen] *= 1 - np.float32(0.45 * batch.light.wet)
     if batch.light.wet > 0:
@@ -184,13 +197,13 @@ def _asphalt(site: _Site, street: Street, look: GroundLook) -> Array:
     gain *= 1 - 0.12 * np.exp(-(((lane - 0.24) / 0.09) ** 2))  # where wheels run
     gain *= 1 - 0.16 * np.exp(-((lane / 0.1) ** 2)) * mottle(site.d * 20, site.s * 2)  # where oil drips
     if look.patches > 0:
-        cell_s, cell_d = np.floor(site.s / 7.3), np.floor(site.d / 1.9)
-        repair = hashed(cell_s, cell_d) < 0.09 * look.patches
+        cell_s, cell_d = np.floor((site.s + look.offset) / 7.3), np.floor((site.d + look.offset) / 1.9)
+        repair = hashed(cell_s, cell_d) < 0.07 * look.patches
         tone = 0.62 + 0.65 * hashed(cell_d, cell_s)
         gain = np.where(repair, gain * tone, gain)
         crack = np.abs(mottle(site.x * 11 + 90, site.z * 11) - 0.5) < 0.012
         gain = np.where(crack & (site.foot < 0.06), gain * (1 - 0.45 * look.patches), gain)
-        gain *= _manholes(site, street)
+        gain *= _manholes(site, street, look.offset)
     gutter = np.clip(1 + site.distance / 0.35, 0, 1)
     gain *= 1 - 0.3 * gutter * gutter
     albedo = _tinted(look.asphalt, gain)
@@ -202,18 +215,21 @@ def _asphalt(site: _Site, street: Street, look: GroundLook) -> Array:
     return _marks(site, street, look, albedo)
 
 
-def _manholes(site: _Site, street: Street) -> Array:
-    cell_s, cell_d = np.floor(site.s / 13.0), np.floor(site.d / street.lane_width)
+def _manholes(site: _Site, street: Street, offset: float) -> Array:
+    s = site.s + np.float32(offset)
+    cell_s, cell_d = np.floor(s / 13.0), np.floor(site.d / street.lane_width)
     mid_s = (cell_s + 0.25 + 0.5 * hashed(cell_s, cell_d + 7)) * 13.0
     mid_d = (cell_d + 0.3 + 0.4 * hashed(cell_d, cell_s + 3)) * street.lane_width
-    radius = np.hypot(site.s - mid_s, site.d - mid_d)
+    radius = np.hypot(s - mid_s, site.d - mid_d)
     there = (hashed(cell_s, cell_d + 19) < 0.3) & (radius < 0.36)
     return np.where(there, np.where(radius > 0.29, 0.55, 0.75), 1.0).astype(np.float32)
 
 
 def _line(offset: Array, half_width: float, foot: Array) -> Array:
     """Coverage of a line, given the distance from its middle."""
-    return np.minimum(ramp(half_width - np.abs(offset), foot), 2 * half_width / np.maximum(foot, 2 * half_width))
+    return np.minimum(
+        ramp(half_width - np.abs(offset), foot), 2 * half_width / np.maximum(foot, 2 * half_width)
+    )
 
 
 def _marks(site: _Site, street: Street, look: GroundLook, albedo: Array) -> Array:
@@ -238,14 +254,19 @@ def _marks(site: _Site, street: Street, look: GroundLook, albedo: Array) -> Arra
     if street.edge_lines:
         edge = _line(np.abs(d) - (street.traffic_half - 0.22), 0.06, foot)
     if look.cycle_lane > 0:
-        cover = np.maximum(cover, _line(np.abs(d) - (street.traffic_half - look.cycle_lane), 0.06, foot) * dash)
+        cover = np.maximum(
+            cover, _line(np.abs(d) - (street.traffic_half - look.cycle_lane), 0.06, foot) * dash
+        )
     for side in (-1, 1):
         if street.strips[(side + 1) // 2].parking > 0 and not street.parking_paved:
             bay = _line(d - side * street.traffic_half, 0.05, foot)
             cover = np.maximum(cover, bay * dash)
     cover, edge = cover * free, edge * free
     for junction in street.junctions:
-        cover = np.maximum(cover, _crossing_marks(s, d, foot, long_foot, street, junction.s, junction.half_width, junction.zebra))
+        cover = np.maximum(
+            cover,
+            _crossing_marks(s, d, foot, long_foot, street, junction.s, junction.half_width, junction.zebra),
+        )
     worn = 1 - np.clip((mottle(site.x * 23, site.z * 23) * 1.4 - 0.9 + 0.6 * look.wear), 0, 1) * look.wear
     albedo = mix(albedo, _tinted(look.marks, site.base), cover * worn)
     albedo = mix(albedo, _tinted(look.edge_marks, site.base), edge * worn)
@@ -288,7 +309,9 @@ def _paving(site: _Site, street: Street, look: GroundLook) -> Array:
     v = np.mod(site.s / size, 1)
     seam = np.maximum(np.abs(u - 0.5), np.abs(v - 0.5)) * size
     joint = ramp(seam - (size / 2 - 0.012), site.foot) * _fade(site.foot, 0.05)
-    tone = 0.88 + 0.16 * hashed(row, np.floor(site.d / size + 0.5 * np.mod(row, 2))) * _fade(site.foot, size * 0.7)
+    tone = 0.88 + 0.16 * hashed(row, np.floor(site.d / size + 0.5 * np.mod(row, 2))) * _fade(
+        site.foot, size * 0.7
+    )
     gain = site.base * tone * (0.8 + 0.35 * mottle(site.x * 6, site.z * 6)) * (1 - 0.35 * joint)
     albedo = _tinted(look.slabs, gain)
     stone = ramp(0.17 - site.distance, site.foot) * (street.curb > 0)
@@ -300,7 +323,10 @@ def _parking(site: _Site, street: Street, look: GroundLook) -> Array:
     tone = 0.8 + 0.3 * hashed(row, np.floor(site.d / 0.22 + 0.5 * np.mod(row, 2))) * _fade(site.foot, 0.1)
     gain = site.base * tone * (0.75 + 0.35 * mottle(site.x * 5, site.z * 5))
     albedo = _tinted((look.curb[0] * 0.62, look.curb[1] * 0.58, look.curb[2] * 0.55), gain)
-    bay = np.maximum(_line(np.mod(site.s, 6.0) - 3.0, 0.05, site.foot * 2), _line(np.abs(site.d) - street.traffic_half, 0.06, site.foot))
+    bay = np.maximum(
+        _line(np.mod(site.s, 6.0) - 3.0, 0.05, site.foot * 2),
+        _line(np.abs(site.d) - street.traffic_half, 0.06, site.foot),
+    )
     return mix(albedo, _tinted(look.marks, site.base), bay * 0.8)
 
 

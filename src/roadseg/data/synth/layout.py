@@ -75,16 +75,26 @@ def _draw_junctions(rng: np.random.Generator, setting: Setting) -> tuple[tuple[J
         if junctions:
             end = max(end, junctions[-1].s + 45)
         width = _uniform(rng, 3, 5)
-        junctions.append(Junction(s=end, half_width=width, zebra=bool(rng.random() < 0.5), signals=bool(rng.random() < 0.3)))
+        junctions.append(
+            Junction(
+                s=end, half_width=width, zebra=bool(rng.random() < 0.5), signals=bool(rng.random() < 0.3)
+            )
+        )
     return tuple(junctions), end
 
 
 def _draw_strip(rng: np.random.Generator, setting: Setting) -> Strip:
     if setting == "rural":
         walks = rng.random() < 0.25
-        return Strip(0.0, _uniform(rng, 0.5, 2.5) if walks else 0.0, _uniform(rng, 1.2, 1.8) if walks else 0.0)
-    parking = _uniform(rng, 1.95, 2.4) if rng.random() < {"city": 0.5, "park": 0.3}.get(setting, 0.42) else 0.0
-    verge = _uniform(rng, 0.8, 2.2) if rng.random() < {"city": 0.08, "suburb": 0.45}.get(setting, 0.2) else 0.0
+        return Strip(
+            0.0, _uniform(rng, 0.5, 2.5) if walks else 0.0, _uniform(rng, 1.2, 1.8) if walks else 0.0
+        )
+    parking = (
+        _uniform(rng, 1.95, 2.4) if rng.random() < {"city": 0.5, "park": 0.3}.get(setting, 0.42) else 0.0
+    )
+    verge = (
+        _uniform(rng, 0.8, 2.2) if rng.random() < {"city": 0.08, "suburb": 0.45}.get(setting, 0.2) else 0.0
+    )
     return Strip(parking, verge, _uniform(rng, 1.6, 4.6 if setting == "city" else 3.2))
 
 
@@ -114,6 +124,7 @@ def draw_look(rng: np.random.Generator, setting: Setting) -> GroundLook:
         cycle_lane=_uniform(rng, 1.1, 1.6) if cycle else 0.0,
         cycle_color=reds if rng.random() < 0.6 else greens,
         dash=(_uniform(rng, 1.5, 4.5), _uniform(rng, 1.5, 6.5)),
+        offset=_uniform(rng, 0, 900),
     )
 
 
@@ -182,7 +193,13 @@ class Planner:
             s += max(width, 1.0)
 
     def _plot_width(self, mood: Setting) -> float:
-        low, high = {"city": (9, 26), "town": (5.5, 13), "suburb": (9, 17), "park": (14, 34), "rural": (16, 40)}[mood]
+        low, high = {
+            "city": (9, 26),
+            "town": (5.5, 13),
+            "suburb": (9, 17),
+            "park": (14, 34),
+            "rural": (16, 40),
+        }[mood]
         return _uniform(self.rng, low, high)
 
     def _plot(self, side: int, s: float, width: float, mood: Setting) -> None:
@@ -190,7 +207,13 @@ class Planner:
         front = street.front_line(side)
         middle = s + width / 2
         built = rng.random() < {"city": 0.93, "town": 0.9, "suburb": 0.82, "park": 0.05, "rural": 0.12}[mood]
-        setback = {"city": 0.0, "town": 0.0, "suburb": _uniform(rng, 3, 8), "park": 0.0, "rural": _uniform(rng, 4, 18)}[mood]
+        setback = {
+            "city": 0.0,
+            "town": 0.0,
+            "suburb": _uniform(rng, 3, 8),
+            "park": 0.0,
+            "rural": _uniform(rng, 4, 18),
+        }[mood]
         if mood in ("city", "town"):
             setback = _uniform(rng, 0, 0.6) if rng.random() < 0.72 else _uniform(rng, 1.5, 5)
         green = (setback > 1 and rng.random() < 0.75) or not built
@@ -207,7 +230,9 @@ class Planner:
         if setback > 1 or not built:
             self._garden(side, middle, width, front, setback if built else 14.0, mood)
 
-    def _garden(self, side: int, middle: float, width: float, front: float, reach: float, mood: Setting) -> None:
+    def _garden(
+        self, side: int, middle: float, width: float, front: float, reach: float, mood: Setting
+    ) -> None:
         rng, street = self.rng, self.street
         kinds = ("wall", "fence", "railing", "mesh", "hedge", "rail", "none")
         shares = {
@@ -219,7 +244,9 @@ class Planner:
         if kind != "none":
             inward = 0.25 if kind != "hedge" else 0.7
             self.world.add(boundary(rng, kind, width), street.place(middle, side * (front + inward)))
-        trees = int(rng.integers(2, 5)) if mood in ("park", "rural") else int(rng.random() < 0.4 and reach > 2.5)
+        trees = (
+            int(rng.integers(2, 5)) if mood in ("park", "rural") else int(rng.random() < 0.4 and reach > 2.5)
+        )
         for _ in range(trees):
             s = middle + _uniform(rng, -0.45, 0.45) * width
             d = front + _uniform(rng, 1.2, max(reach - 0.8, 1.5))
@@ -255,8 +282,13 @@ class Planner:
             while d < front + 62:
                 width = _uniform(rng, 8, 16)
                 if rng.random() < {"park": 0.25, "rural": 0.15, "suburb": 0.6}.get(self.setting, 0.92):
-                    parts = building(rng, self.setting, flank, width, 9.0, int(rng.integers(2, 5)), self.night)
-                    self.world.add(parts, street.place(junction.s + flank * reach, side * (d + width / 2), 0.0, -np.pi / 2))
+                    parts = building(
+                        rng, self.setting, flank, width, 9.0, int(rng.integers(2, 5)), self.night
+                    )
+                    self.world.add(
+                        parts,
+                        street.place(junction.s + flank * reach, side * (d + width / 2), 0.0, -np.pi / 2),
+                    )
                 else:
                     spot = street.place(junction.s + flank * (reach + 3), side * (d + width / 2))
                     self.world.add(tree(rng, _uniform(rng, 6, 12), self.season), spot)
@@ -285,7 +317,13 @@ class Planner:
             if rng.random() < tree_share:
                 self._avenue(side)
             if rng.random() < 0.75:
-                self._row(side, _uniform(rng, -8, 20), pitch, lambda side: utility_pole(rng) if wood else lamp(rng, side), 0.45)
+                self._row(
+                    side,
+                    _uniform(rng, -8, 20),
+                    pitch,
+                    lambda side: utility_pole(rng) if wood else lamp(rng, side),
+                    0.45,
+                )
             if rng.random() < 0.2:
                 start = _uniform(rng, 3, 30)
                 for k in range(int(rng.integers(4, 12))):
@@ -346,7 +384,9 @@ class Planner:
             state = int(rng.choice(3, p=(0.45, 0.12, 0.43)))
             reach = junction.half_width + 4.8
             for side in (-1, 1):
-                overhead = -side * _uniform(rng, 2.5, 4.5) if side == street.driving and rng.random() < 0.4 else 0.0
+                overhead = (
+                    -side * _uniform(rng, 2.5, 4.5) if side == street.driving and rng.random() < 0.4 else 0.0
+                )
                 near = street.place(junction.s - reach, side * (street.edge(side) + 0.5), street.curb)
                 far = street.place(junction.s + reach, side * (street.edge(side) + 0.5), street.curb)
                 if side == street.driving or rng.random() < 0.6:
@@ -368,5 +408,3 @@ class Planner:
             params=(7.0, 2.0, 0.15),
         )
         self.world.add([deck], spot)
-
-

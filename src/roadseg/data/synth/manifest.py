@@ -26,7 +26,9 @@ def check_folder(root: Path, facts: dict[str, object]) -> None:
         text = mark.read_text(encoding="utf-8") if mark.is_file() else None
         occupied = root.is_dir() and any(root.iterdir())
     except OSError as error:
-        raise OutputError(f"cannot be read ({error.strerror})", where=root, remedy="choose another folder") from error
+        raise OutputError(
+            f"cannot be read ({error.strerror})", where=root, remedy="choose another folder"
+        ) from error
     if text is None:
         if occupied:
             raise OutputError("holds other files", where=root, remedy="choose an empty or new folder")
@@ -47,11 +49,16 @@ def check_folder(root: Path, facts: dict[str, object]) -> None:
 
 def finish(root: Path, facts: dict[str, object], images: int, sequences: int, splits: dict[str, int]) -> None:
     """Writes the description of a complete data set."""
-    write_json(root / MANIFEST, {**facts, "renderer": VERSION, "images": images, "sequences": sequences, "complete": True})
+    write_json(
+        root / MANIFEST,
+        {**facts, "renderer": VERSION, "images": images, "sequences": sequences, "complete": True},
+    )
     if facts["layout"] == "camvid":
         for split in splits:
             names = sorted(path.name for path in (root / split).glob("*.png"))
-            write_text(root / f"{split}.txt", "".join(f"{split}/{name} {split}annot/{name}\n" for name in names))
+            write_text(
+                root / f"{split}.txt", "".join(f"{split}/{name} {split}annot/{name}\n" for name in names)
+            )
     if facts["layout"] == "yaml" and splits:
         write_text(root / "data.yaml", _yaml(list(splits)))
     write_text(root / "README.md", _readme(facts, images, sequences))

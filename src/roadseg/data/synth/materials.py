@@ -67,7 +67,9 @@ def _sign(batch: Batch) -> Coat:
     arrow = (np.abs(u) < 0.12) & (np.abs(v) < 0.5) | (np.abs(u) + np.abs(v - 0.35) < 0.3)
     bar = (np.abs(v) < 0.17) & (np.abs(u) < 0.7)
     row = np.mod((v + 1) * 2.5, 1)
-    text = (row > 0.3) & (row < 0.75) & (hashed(np.floor((u + 1) * 11 + seed), np.floor((v + 1) * 2.5)) < 0.62)
+    text = (
+        (row > 0.3) & (row < 0.75) & (hashed(np.floor((u + 1) * 11 + seed), np.floor((v + 1) * 2.5)) < 0.62)
+    )
     text &= np.abs(u) < 0.85
     albedo = np.where(glyph, np.float32(0.03), albedo)
     marked = (arrow & (design == 1)) | (bar & (design == 2)) | (text & (design == 3) & (foot < 0.25))
@@ -129,4 +131,3 @@ PAINTERS: dict[Material, Callable[[Batch], Coat]] = {
     Material.PICKET: _picket,
     Material.COACH: paint_coach,
 }
-

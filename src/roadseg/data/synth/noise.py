@@ -17,7 +17,9 @@ def _texture(power: float) -> Array:
     rng = np.random.default_rng(20160406)
     spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE)))
     fy, fx = np.fft.fftfreq(SIZE)[:, None] * SIZE, np.fft.rfftfreq(SIZE)[None, :] * SIZE
-    spectrum /= np.maximum(np.hypot(fx, fy), 2.0) ** power  # the floor keeps the tile from being one big gradient
+    spectrum /= (
+        np.maximum(np.hypot(fx, fy), 2.0) ** power
+    )  # the floor keeps the tile from being one big gradient
     field = np.fft.irfft2(spectrum, (SIZE, SIZE))
     ranks = np.empty(field.size, np.float32)
     ranks[np.argsort(field, axis=None, kind="stable")] = np.linspace(0, 1, field.size, dtype=np.float32)
@@ -46,7 +48,9 @@ def hashed(*coordinates: Array) -> Array:
     """A uniform number in 0..1 for each cell: whole-numbered coordinates in, float32 out."""
     state = np.zeros(np.broadcast(*coordinates).shape, np.uint32)
     for k, values in enumerate(coordinates):
-        state ^= values.astype(np.int32).astype(np.uint32) * np.uint32((0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)[k % 3])
+        state ^= values.astype(np.int32).astype(np.uint32) * np.uint32(
+            (0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)[k % 3]
+        )
         state = (state ^ (state >> np.uint32(15))) * np.uint32(0x2C1B3C6D)
         state ^= state >> np.uint32(12)
     return (state & np.uint32(0xFFFF)).astype(np.float32) / np.float32(0xFFFF)

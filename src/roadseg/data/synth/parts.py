@@ -124,7 +124,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class PartTable:
-    """Parts as columns, ``N`` rows each (see ``Part``); ``owner`` is the index of the entity."""
+    """Parts as columns, ``N`` rows each (see ``Part``); ``owner`` is the index of the entity, -1 for none."""
 
     kind: Array
     material: Array
@@ -171,7 +171,13 @@ class PartTable:
 
 _NO_PLANES: tuple[Plane, ...] = ()
 # Looked up once: members of an enumeration are slow to reach, and parts are made by the thousand.
-_CONVEX, _CAPSULE, _BLOB, _PANEL, _RECTANGLE = Kind.CONVEX, Kind.CAPSULE, Kind.BLOB, Kind.PANEL, Shape.RECTANGLE
+_CONVEX, _CAPSULE, _BLOB, _PANEL, _RECTANGLE = (
+    Kind.CONVEX,
+    Kind.CAPSULE,
+    Kind.BLOB,
+    Kind.PANEL,
+    Shape.RECTANGLE,
+)
 
 
 def stack(parts: Sequence[Part], label_ids: dict[str, int]) -> PartTable:
@@ -188,7 +194,7 @@ def stack(parts: Sequence[Part], label_ids: dict[str, int]) -> PartTable:
         kind=np.array([part.kind for part in parts], np.uint8),
         material=np.array([part.material for part in parts], np.uint8),
         label=np.array([label_ids[part.label] for part in parts], np.uint8),
-        owner=np.zeros(count, np.int32),
+        owner=np.full(count, -1, np.int32),
         center=np.array([part.center for part in parts], np.float32).reshape(count, 3),
         yaw=np.array([part.yaw for part in parts], np.float32),
         half=np.array([part.half for part in parts], np.float32).reshape(count, 3),
@@ -206,7 +212,10 @@ def stack(parts: Sequence[Part], label_ids: dict[str, int]) -> PartTable:
 def join(tables: Sequence[PartTable]) -> PartTable:
     """Tables one after the other."""
     return PartTable(
-        **{field.name: np.concatenate([getattr(table, field.name) for table in tables]) for field in fields(PartTable)}
+        **{
+            field.name: np.concatenate([getattr(table, field.name) for table in tables])
+            for field in fields(PartTable)
+        }
     )
 
 
@@ -285,7 +294,9 @@ def extruded(
     half = (half_width, (high - low) / 2, (front - back) / 2)
     tip = (center[0] + mid_z * math.sin(yaw), center[1] + mid_y, center[2] + mid_z * math.cos(yaw))
     rows = tuple(planes[:MAX_PLANES])
-    return Part(_CONVEX, material, label, center, yaw, half, tip, _RECTANGLE, color, accent, params, rows, 1.0)
+    return Part(
+        _CONVEX, material, label, center, yaw, half, tip, _RECTANGLE, color, accent, params, rows, 1.0
+    )
 
 
 def wheel(label: str, center: Vec, radius: float, half_width: float, color: Vec, rim: Vec) -> Part:

@@ -10,8 +10,20 @@ __all__ = ["Looks", "cyclist", "draw_looks", "walker"]
 
 Vec = tuple[float, float, float]
 
-SKINS: tuple[Vec, ...] = ((0.5, 0.3, 0.22), (0.42, 0.24, 0.16), (0.25, 0.13, 0.08), (0.1, 0.055, 0.035), (0.55, 0.36, 0.28))
-HAIRS: tuple[Vec, ...] = ((0.02, 0.015, 0.012), (0.07, 0.04, 0.02), (0.25, 0.16, 0.06), (0.3, 0.3, 0.3), (0.12, 0.05, 0.02))
+SKINS: tuple[Vec, ...] = (
+    (0.5, 0.3, 0.22),
+    (0.42, 0.24, 0.16),
+    (0.25, 0.13, 0.08),
+    (0.1, 0.055, 0.035),
+    (0.55, 0.36, 0.28),
+)
+HAIRS: tuple[Vec, ...] = (
+    (0.02, 0.015, 0.012),
+    (0.07, 0.04, 0.02),
+    (0.25, 0.16, 0.06),
+    (0.3, 0.3, 0.3),
+    (0.12, 0.05, 0.02),
+)
 TOPS: tuple[Vec, ...] = (
     (0.02, 0.02, 0.025),
     (0.03, 0.04, 0.09),
@@ -25,7 +37,13 @@ TOPS: tuple[Vec, ...] = (
     (0.45, 0.6, 0.05),
     (0.3, 0.08, 0.2),
 )
-LEGS: tuple[Vec, ...] = ((0.02, 0.025, 0.05), (0.015, 0.015, 0.018), (0.06, 0.08, 0.14), (0.2, 0.16, 0.1), (0.1, 0.1, 0.1))
+LEGS: tuple[Vec, ...] = (
+    (0.02, 0.025, 0.05),
+    (0.015, 0.015, 0.018),
+    (0.06, 0.08, 0.14),
+    (0.2, 0.16, 0.1),
+    (0.1, 0.1, 0.1),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +81,9 @@ def draw_looks(rng: np.random.Generator) -> Looks:
     """Somebody."""
 
     def pick(colors: tuple[Vec, ...]) -> Vec:
-        r, g, b = np.clip(np.array(colors[int(rng.integers(len(colors)))]) * np.exp(rng.normal(0, 0.25)), 0.01, 0.8)
+        r, g, b = np.clip(
+            np.array(colors[int(rng.integers(len(colors)))]) * np.exp(rng.normal(0, 0.25)), 0.01, 0.8
+        )
         return float(r), float(g), float(b)
 
     child = rng.random() < 0.1
@@ -115,7 +135,14 @@ def _head(label: str, looks: Looks, neck: Vec, forward: float) -> list[Part]:
         (0.088 * size, 0.094 * size),
         looks.hair,
     )
-    throat = capsule(Material.CLOTH, label, (x, y - 0.05 * size, z), (x, y + 0.08 * size, z + forward), (0.06, 0.055), looks.skin)
+    throat = capsule(
+        Material.CLOTH,
+        label,
+        (x, y - 0.05 * size, z),
+        (x, y + 0.08 * size, z + forward),
+        (0.06, 0.055),
+        looks.skin,
+    )
     return [throat, face, hair]
 
 
@@ -135,7 +162,12 @@ def walker(looks: Looks, time: float, speed: float, label: str = "person") -> li
         ankle = (x, knee[1] - 0.41 * size * float(np.cos(shin)), knee[2] + 0.41 * size * float(np.sin(shin)))
         toe = (x, ankle[1] - 0.03 * size, ankle[2] + 0.15 * size)
         parts += _limb(
-            label, looks, [(x, hip, 0), knee, ankle, toe], (0.085, 0.06, 0.045, 0.04), looks.legs, (0.02, 0.018, 0.015)
+            label,
+            looks,
+            [(x, hip, 0), knee, ankle, toe],
+            (0.085, 0.06, 0.045, 0.04),
+            looks.legs,
+            (0.02, 0.018, 0.015),
         )
         arm_x = 0.2 * size * side * looks.build
         swing_arm = -swing * 0.8 + 0.05
@@ -147,19 +179,32 @@ def walker(looks: Looks, time: float, speed: float, label: str = "person") -> li
         wrist = (elbow[0], elbow[1] - 0.24 * size, elbow[2] + 0.1 * size)
         hand = (wrist[0], wrist[1] - 0.08 * size, wrist[2] + 0.03)
         parts += _limb(
-            label, looks, [(arm_x, shoulder - 0.03, 0), elbow, wrist, hand], (0.06, 0.05, 0.04, 0.035), looks.top, looks.skin
+            label,
+            looks,
+            [(arm_x, shoulder - 0.03, 0), elbow, wrist, hand],
+            (0.06, 0.05, 0.04, 0.035),
+            looks.top,
+            looks.skin,
         )
         if looks.bag == 2 and side > 0:
-            parts.append(box(Material.PLAIN, label, (hand[0], hand[1] - 0.2, hand[2]), (0.06, 0.17, 0.17), looks.hair))
+            parts.append(
+                box(Material.PLAIN, label, (hand[0], hand[1] - 0.2, hand[2]), (0.06, 0.17, 0.17), looks.hair)
+            )
     # Two capsules side by side make the trunk broader than deep.
     for side in (-1, 1):
         x = 0.085 * size * side * looks.build
-        parts += _limb(label, looks, [(x * 0.8, hip, 0), (x * 1.15, shoulder - 0.07, 0)], (0.115, 0.125), looks.top)
+        parts += _limb(
+            label, looks, [(x * 0.8, hip, 0), (x * 1.15, shoulder - 0.07, 0)], (0.115, 0.125), looks.top
+        )
         if looks.long_coat:
-            parts += _limb(label, looks, [(x, hip, 0), (x * 1.2, hip - 0.36 * size, 0)], (0.12, 0.14), looks.top)
+            parts += _limb(
+                label, looks, [(x, hip, 0), (x * 1.2, hip - 0.36 * size, 0)], (0.12, 0.14), looks.top
+            )
     if looks.bag == 1:
         back = (0.0, shoulder - 0.22, -0.17)
-        parts.append(capsule(Material.CLOTH, label, back, (0.0, shoulder - 0.08, -0.16), (0.15, 0.13), looks.legs))
+        parts.append(
+            capsule(Material.CLOTH, label, back, (0.0, shoulder - 0.08, -0.16), (0.15, 0.13), looks.legs)
+        )
     return parts + _head(label, looks, (0.0, shoulder + 0.02, 0.0), 0.02)
 
 
@@ -183,7 +228,14 @@ def cyclist(looks: Looks, time: float, cadence: float, motor: bool) -> list[Part
         knee = (x * 1.3, knee[1], knee[2])
         toe = (foot[0], foot[1] - 0.02, foot[2] + 0.14)
         start = (x, hip[1], hip[2])
-        parts += _limb(label, looks, [start, knee, foot, toe], (0.095, 0.065, 0.048, 0.04), looks.legs, (0.02, 0.02, 0.02))
+        parts += _limb(
+            label,
+            looks,
+            [start, knee, foot, toe],
+            (0.095, 0.065, 0.048, 0.04),
+            looks.legs,
+            (0.02, 0.02, 0.02),
+        )
         shoulder = (0.19 * side * looks.build, chest[1], chest[2])
         hand = (grips[0] * side, grips[1], grips[2])
         elbow = (
@@ -198,7 +250,14 @@ def cyclist(looks: Looks, time: float, cadence: float, motor: bool) -> list[Part
     parts += _head(label, looks, neck, 0.05)
     if looks.bag == 1:
         parts.append(
-            capsule(Material.CLOTH, label, (0, chest[1] - 0.2, chest[2] - 0.24), (0, chest[1] - 0.03, chest[2] - 0.17), (0.14, 0.12), looks.legs)
+            capsule(
+                Material.CLOTH,
+                label,
+                (0, chest[1] - 0.2, chest[2] - 0.24),
+                (0, chest[1] - 0.03, chest[2] - 0.17),
+                (0.14, 0.12),
+                looks.legs,
+            )
         )
     if looks.helmet or motor:
         top = (neck[0], neck[1] + 0.19 * size, neck[2] + 0.04)

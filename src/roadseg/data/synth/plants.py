@@ -34,7 +34,13 @@ def tree(rng: np.random.Generator, height: float, season: float) -> list[Part]:
     lean = float(rng.normal(0, 0.02)) * height
     parts = [
         capsule(
-            Material.BARK, "vegetation", (0, -0.2, 0), (lean, trunk * 1.5, 0), (radius * 1.2, radius * 0.75), bark, params=(seed,)
+            Material.BARK,
+            "vegetation",
+            (0, -0.2, 0),
+            (lean, trunk * 1.5, 0),
+            (radius * 1.2, radius * 0.75),
+            bark,
+            params=(seed,),
         )
     ]
     bare = season > 0.75 and rng.random() < 0.8
@@ -45,7 +51,10 @@ def tree(rng: np.random.Generator, height: float, season: float) -> list[Part]:
             parts.append(_crown(rng, lean, trunk, height, twigs, (0.05, 0.04, 0.03), seed, raggedness=1.5))
         return parts
     lit, deep = _green(rng, season)
-    parts += [_crown(rng, lean, trunk, height, lit, deep, seed, raggedness=0.75) for _ in range(int(rng.integers(6, 11)))]
+    parts += [
+        _crown(rng, lean, trunk, height, lit, deep, seed, raggedness=0.75)
+        for _ in range(int(rng.integers(6, 11)))
+    ]
     return parts
 
 
@@ -93,7 +102,11 @@ def _branches(
 
 def _conifer(rng: np.random.Generator, height: float, seed: float, bark: Vec) -> list[Part]:
     green: Vec = (0.035, 0.08, 0.035)
-    parts = [capsule(Material.BARK, "vegetation", (0, -0.2, 0), (0, height * 0.5, 0), (0.18, 0.1), bark, params=(seed,))]
+    parts = [
+        capsule(
+            Material.BARK, "vegetation", (0, -0.2, 0), (0, height * 0.5, 0), (0.18, 0.1), bark, params=(seed,)
+        )
+    ]
     for k in range(5):
         y = height * (0.24 + 0.155 * k)
         width = height * 0.2 * (1 - 0.17 * k)
@@ -119,7 +132,11 @@ def bush(rng: np.random.Generator, size: float, season: float) -> list[Part]:
         blob(
             Material.FOLIAGE,
             "vegetation",
-            (float(rng.normal(0, 0.4)) * size, size * float(rng.uniform(0.3, 0.6)), float(rng.normal(0, 0.4)) * size),
+            (
+                float(rng.normal(0, 0.4)) * size,
+                size * float(rng.uniform(0.3, 0.6)),
+                float(rng.normal(0, 0.4)) * size,
+            ),
             (size * float(rng.uniform(0.6, 0.9)), size * float(rng.uniform(0.5, 0.7))),
             lit,
             accent=deep,

@@ -249,7 +249,9 @@ def _draw_panel(window: _Window, index: int, table: PartTable, axes: Array, came
     window.write(inverse, mask & _inside_figure(shape, *coordinates, half, params))
 
 
-def rasterize(table: PartTable, camera: Camera, layer: Layer, rows: Array, occluders: Layer | None = None) -> None:
+def rasterize(
+    table: PartTable, camera: Camera, layer: Layer, rows: Array, occluders: Layer | None = None
+) -> None:
     """Draws parts into a layer, the nearest surface winning.
 
     Args:
@@ -278,7 +280,9 @@ def rasterize(table: PartTable, camera: Camera, layer: Layer, rows: Array, occlu
         inverse = layer.inverse[part]
         if inverse.min() >= limits[index]:
             continue  # all of it is behind what is already there
-        window = _Window(inverse, layer.part[part], layer.face[part], xs[x0:x1], ys[y0:y1], camera.focal, numbers[index])
+        window = _Window(
+            inverse, layer.part[part], layer.face[part], xs[x0:x1], ys[y0:y1], camera.focal, numbers[index]
+        )
         pens.draw(window, index)
     if occluders is not None:
         hidden = occluders.inverse >= layer.inverse
@@ -365,6 +369,8 @@ class _Pens:
             inverse, inside = self._capsule(window, index)
             window.write(inverse, inside & (inverse > window.inverse))
         elif kind == _BLOB:
-            _draw_blob(window, self.ends[index, 0].tolist(), self.radii[index].tolist(), self.table.params[index])
+            _draw_blob(
+                window, self.ends[index, 0].tolist(), self.radii[index].tolist(), self.table.params[index]
+            )
         else:
             _draw_panel(window, index, self.table, self.axes, self.camera)

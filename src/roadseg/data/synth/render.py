@@ -48,7 +48,9 @@ class View:
         """The surface that owns each pixel, on the pixel grid."""
         veiled = self.veils.part[::FINE, ::FINE] != NOTHING
         pick = [
-            np.where(veiled, getattr(self.veils, name)[::FINE, ::FINE], getattr(self.solid, name)[::FINE, ::FINE])
+            np.where(
+                veiled, getattr(self.veils, name)[::FINE, ::FINE], getattr(self.solid, name)[::FINE, ::FINE]
+            )
             for name in ("inverse", "part", "face")
         ]
         return Layer(*pick)
@@ -111,7 +113,11 @@ def _draw_hood(layer: Layer, reach: float) -> None:
 def _rays(camera: Camera, index: Array) -> Array:
     basis = camera.ray_basis()
     y, x = np.divmod(index, camera.size[1])
-    return basis[0][:, None] + basis[1][:, None] * x.astype(np.float32) + basis[2][:, None] * y.astype(np.float32)
+    return (
+        basis[0][:, None]
+        + basis[1][:, None] * x.astype(np.float32)
+        + basis[2][:, None] * y.astype(np.float32)
+    )
 
 
 def _draw_horizon(scene: Scene, camera: Camera, layer: Layer) -> None:
@@ -153,7 +159,9 @@ def render(scene: Scene, time: float, size: tuple[int, int] = (360, 480), step: 
         size: ``(H, W)`` in pixels.
         step: Seconds to the next frame; None leaves out the flow.
     """
-    return _develop(scene, time, observe(scene, time, size), None if step is None else observe(scene, time + step, size))
+    return _develop(
+        scene, time, observe(scene, time, size), None if step is None else observe(scene, time + step, size)
+    )
 
 
 def render_sequence(
@@ -231,7 +239,9 @@ def _shade(scene: Scene, time: float, view: View, index: Array) -> Array:
     shadows = None
     if float(scene.light.sun_color.max()) > 0.2:
         table = view.table
-        thin = (table.kind == Kind.CAPSULE) & (table.half[:, :2].max(axis=1) < 0.03)  # finer than the shadow map
+        thin = (table.kind == Kind.CAPSULE) & (
+            table.half[:, :2].max(axis=1) < 0.03
+        )  # finer than the shadow map
         rows = np.flatnonzero((table.alpha >= 1) & ~thin)
         shadows = cast_shadows(table, rows[rows >= FIRST_PART], scene.light.sun, view.camera)
     painter = _Painter(scene, time, view, axes, shadows)
@@ -268,7 +278,9 @@ class _Painter:
         starts = np.flatnonzero(np.diff(material, prepend=255))
         for start, stop in zip(starts, [*starts[1:], len(index)], strict=True):
             run = slice(int(start), int(stop))
-            batch = Batch(self.view.table, self.axes, part[run], face[run], hit[:, run], rays[:, run], foot[run], light)
+            batch = Batch(
+                self.view.table, self.axes, part[run], face[run], hit[:, run], rays[:, run], foot[run], light
+            )
             radiance[:, run] = self._batch(Material(int(material[start])), batch, index[run])
         far = part == SKYLINE
         length = np.sqrt((rays * rays).sum(0))
@@ -330,7 +342,9 @@ class _Painter:
                 direct *= 0.35 + 0.65 * shade
             falling = falling + light.sun_color[:, None] * direct
             # Light that the sunlit ground throws back.
-            falling = falling + (light.sun_color * 0.07 * light.sun[1])[:, None] * np.clip(1.1 - normal[1], 0, 1)
+            falling = falling + (light.sun_color * 0.07 * light.sun[1])[:, None] * np.clip(
+                1.1 - normal[1], 0, 1
+            )
         if light.night > 0:
             falling = falling + self._lamps(batch, normal)
         radiance = coat.albedo * falling
@@ -356,7 +370,11 @@ class _Painter:
             glow += 14 * cosine / (square + 12)
         view = eye.axes.T @ (batch.hit - eye.position[:, None])
         z = np.maximum(view[2], 0.5)
-        beam = np.exp(-((view[0] / (1.6 + 0.24 * z)) ** 2)) * np.exp(-z / 22) * np.clip(1.2 - (view[1] + 0.6) / (0.06 * z + 0.5), 0, 1)
+        beam = (
+            np.exp(-((view[0] / (1.6 + 0.24 * z)) ** 2))
+            * np.exp(-z / 22)
+            * np.clip(1.2 - (view[1] + 0.6) / (0.06 * z + 0.5), 0, 1)
+        )
         warm = np.array([[1.0], [0.72], [0.4]], np.float32) * glow
         return night * (warm + np.array([[1.0], [0.95], [0.85]], np.float32) * (0.9 * beam))
 

@@ -78,7 +78,9 @@ class Batch:
         if len(rounded):
             half = self.table.half[self.row[rounded]]
             across = np.clip(self.local[0, rounded] / np.maximum(half[:, 0], 1e-4), -1, 1)
-            up = np.where(kind[rounded] == Kind.BLOB, self.local[1, rounded] / np.maximum(half[:, 1], 1e-4), 0)
+            up = np.where(
+                kind[rounded] == Kind.BLOB, self.local[1, rounded] / np.maximum(half[:, 1], 1e-4), 0
+            )
             up = np.clip(up, -1, 1)
             normal[0, rounded], normal[1, rounded] = across, up
             normal[2, rounded] = np.sqrt(np.maximum(1 - across * across - up * up, 0.02))

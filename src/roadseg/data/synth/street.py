@@ -10,7 +10,10 @@ from roadseg.data.synth.parts import Pose
 
 __all__ = ["FRONT_CELL", "FRONT_START", "Junction", "Street", "Strip", "Zone"]
 
-FRONT_START, FRONT_CELL = -40.0, 1.0  # meters along the street: first cell of the front table, length of a cell
+FRONT_START, FRONT_CELL = (
+    -40.0,
+    1.0,
+)  # meters along the street: first cell of the front table, length of a cell
 
 
 class Zone(IntEnum):

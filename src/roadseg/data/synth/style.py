@@ -104,7 +104,15 @@ def draw_light(rng: np.random.Generator, sky: Sky) -> Light:
     elevation = float(np.deg2rad(rng.uniform(12, 60)))
     azimuth = float(rng.uniform(0, 2 * np.pi))
     warmth = float(np.clip(1.3 - elevation, 0, 1)) * float(rng.uniform(0.3, 1))
-    strength = {"clear": 2.6, "cloudy": 1.9, "overcast": 0.12, "fog": 0.1, "rain": 0.05, "dusk": 0.35, "night": 0.0}[sky]
+    strength = {
+        "clear": 2.6,
+        "cloudy": 1.9,
+        "overcast": 0.12,
+        "fog": 0.1,
+        "rain": 0.05,
+        "dusk": 0.35,
+        "night": 0.0,
+    }[sky]
     strength *= float(rng.uniform(0.75, 1.2))
     if sky == "dusk":
         elevation = float(np.deg2rad(rng.uniform(3, 10)))
@@ -121,9 +129,29 @@ def draw_light(rng: np.random.Generator, sky: Sky) -> Light:
         "dusk": (_rgb(0.1, 0.16, 0.34), _rgb(0.75, 0.5, 0.36), _rgb(0.2, 0.22, 0.32), 1.0),
         "night": (_rgb(0.012, 0.015, 0.028), _rgb(0.05, 0.04, 0.045), _rgb(0.03, 0.032, 0.045), 1.0),
     }[sky]
-    covered = {"clear": 0.06, "cloudy": 0.55, "overcast": 1.0, "fog": 1.0, "rain": 1.0, "dusk": 0.5, "night": 0.2}[sky]
-    fog = {"clear": 8e-4, "cloudy": 1e-3, "overcast": 1.6e-3, "fog": 0.02, "rain": 5e-3, "dusk": 1.5e-3, "night": 2e-3}[sky]
-    wet = float(rng.uniform(0.5, 1)) if sky == "rain" else float(rng.random() < 0.12) * float(rng.uniform(0.2, 0.7))
+    covered = {
+        "clear": 0.06,
+        "cloudy": 0.55,
+        "overcast": 1.0,
+        "fog": 1.0,
+        "rain": 1.0,
+        "dusk": 0.5,
+        "night": 0.2,
+    }[sky]
+    fog = {
+        "clear": 8e-4,
+        "cloudy": 1e-3,
+        "overcast": 1.6e-3,
+        "fog": 0.02,
+        "rain": 5e-3,
+        "dusk": 1.5e-3,
+        "night": 2e-3,
+    }[sky]
+    wet = (
+        float(rng.uniform(0.5, 1))
+        if sky == "rain"
+        else float(rng.random() < 0.12) * float(rng.uniform(0.2, 0.7))
+    )
     cos = float(np.cos(elevation))
     return Light(
         sun=_rgb(float(np.sin(azimuth)) * cos, float(np.sin(elevation)), float(np.cos(azimuth)) * cos),
@@ -132,7 +160,8 @@ def draw_light(rng: np.random.Generator, sky: Sky) -> Light:
         horizon=horizon * level,
         ambient=ambient * level * float(rng.uniform(0.85, 1.15)),
         clouds=float(np.clip(covered * rng.uniform(0.6, 1.3), 0, 1)),
-        cloud_color=(_rgb(1.05, 1.05, 1.06) if sky != "dusk" else _rgb(0.6, 0.42, 0.4)) * (0.04 if sky == "night" else gray),
+        cloud_color=(_rgb(1.05, 1.05, 1.06) if sky != "dusk" else _rgb(0.6, 0.42, 0.4))
+        * (0.04 if sky == "night" else gray),
         fog=fog * float(np.exp(rng.uniform(-0.7, 0.7))),
         wet=wet,
         rain=float(rng.uniform(0.3, 1)) if sky == "rain" else 0.0,

@@ -38,7 +38,10 @@ class Along:
         """The pose at a time."""
         way = self.speed * time
         return self.street.place(
-            self.s + way * float(np.cos(self.turn)), self.d + way * float(np.sin(self.turn)), self.y, self.turn
+            self.s + way * float(np.cos(self.turn)),
+            self.d + way * float(np.sin(self.turn)),
+            self.y,
+            self.turn,
         )
 
 
@@ -91,7 +94,11 @@ class Populator:
         reach = max(half_length - half_width, 0.0)
         count = max(2, round(reach / half_width) + 1)
         circles = [
-            (pose.x + shift * float(np.sin(pose.yaw)), pose.z + shift * float(np.cos(pose.yaw)), half_width + 0.12)
+            (
+                pose.x + shift * float(np.sin(pose.yaw)),
+                pose.z + shift * float(np.cos(pose.yaw)),
+                half_width + 0.12,
+            )
             for shift in np.linspace(-reach, reach, count)
         ]
         if self.occupied:
@@ -172,7 +179,9 @@ class Populator:
             if street.rails and lane in (0, -1) and rng.random() < 0.6:
                 turn = 0.0 if ours else np.pi
                 start = s + 12
-                self._add_vehicle("train", tram(rng, 1.0), Along(street, start, d, float(turn), speed if ours else 7.0))
+                self._add_vehicle(
+                    "train", tram(rng, 1.0), Along(street, start, d, float(turn), speed if ours else 7.0)
+                )
                 s = start + 18
             while s < min(150, street.end - 5):
                 length = 5.0
@@ -229,7 +238,9 @@ class Populator:
         looks = draw_looks(self.rng)
         path = Along(self.street, s, d, turn, speed)
         if self._add_vehicle("bicycle", bicycle(self.rng), path):
-            self.plan.world.add_entity("rider", path, lambda time: cyclist(looks, time, speed * 1.1, motor=False))
+            self.plan.world.add_entity(
+                "rider", path, lambda time: cyclist(looks, time, speed * 1.1, motor=False)
+            )
 
     def _walk(self, s: float, d: float, turn: float, speed: float, y: float) -> None:
         looks = draw_looks(self.rng)
@@ -281,4 +292,8 @@ class Populator:
                 continue
             turn = np.pi / 2 if rack else float(rng.choice((0.0, np.pi)))
             d = side * (front - (1.0 if rack else 0.4))
-            self._add_vehicle("bicycle", bicycle(rng), Along(street, s, d, turn + float(rng.normal(0, 0.12)), 0.0, street.curb))
+            self._add_vehicle(
+                "bicycle",
+                bicycle(rng),
+                Along(street, s, d, turn + float(rng.normal(0, 0.12)), 0.0, street.curb),
+            )

@@ -94,7 +94,12 @@ def car(rng: np.random.Generator, lights: float, braking: float) -> Body:
     )
     mirrors = [
         box(
-            Material.PLAIN, label, (side * (w + 0.07), belt + 0.08, base_front - 0.45), (0.09, 0.07, 0.05), color, params=(seed, 0.1)
+            Material.PLAIN,
+            label,
+            (side * (w + 0.07), belt + 0.08, base_front - 0.45),
+            (0.09, 0.07, 0.05),
+            color,
+            params=(seed, 0.1),
         )
         for side in (-1, 1)
     ]
@@ -104,7 +109,11 @@ def car(rng: np.random.Generator, lights: float, braking: float) -> Body:
 
 def van(rng: np.random.Generator, lights: float, braking: float) -> Body:
     """A delivery van (labeled car, as such vans are in the Cityscapes definition of the class)."""
-    half, w, height = float(rng.uniform(2.2, 2.7)), float(rng.uniform(0.92, 1.0)), float(rng.uniform(1.9, 2.4))
+    half, w, height = (
+        float(rng.uniform(2.2, 2.7)),
+        float(rng.uniform(0.92, 1.0)),
+        float(rng.uniform(1.9, 2.4)),
+    )
     white = rng.random() < 0.6
     gray = float(rng.uniform(0.5, 0.7))
     color: Vec = (gray, gray, gray) if white else _paint(rng)
@@ -131,7 +140,9 @@ def van(rng: np.random.Generator, lights: float, braking: float) -> Body:
         (-half + 0.06 - middle, height),
     ]
     look = (belt, height * 0.94, (base_front + half) / 2, 4.0, seed, float(rng.random() < 0.3))
-    upper = extruded(Material.CABIN, "car", cabin, w - 0.02, color, center=(0, 0, middle), lean=0.09, params=look)
+    upper = extruded(
+        Material.CABIN, "car", cabin, w - 0.02, color, center=(0, 0, middle), lean=0.09, params=look
+    )
     return Body([lower, upper, *_wheels("car", w, (front, rear), radius, (0.3, 0.3, 0.3))], w, half)
 
 
@@ -147,7 +158,13 @@ def truck(rng: np.random.Generator, lights: float, braking: float) -> Body:
     cab_length, cab_height = 1.9, min(height, 2.7)
     front, rear = half - 1.0, -half + 1.4
     params = (half, 1.5, front, rear, radius, seed, lights, braking)
-    profile = [(half - cab_length, 0.4), (half - 0.05, 0.4), (half, 0.8), (half - 0.04, 1.5), (half - cab_length, 1.5)]
+    profile = [
+        (half - cab_length, 0.4),
+        (half - 0.05, 0.4),
+        (half, 0.8),
+        (half - 0.04, 1.5),
+        (half - cab_length, 1.5),
+    ]
     lower = extruded(Material.PAINT, label, profile, w, color, chamfer=0.08, params=params)
     middle = half - cab_length / 2
     cabin = [
@@ -172,7 +189,9 @@ def truck(rng: np.random.Generator, lights: float, braking: float) -> Body:
     chassis = box(Material.PLAIN, label, (0, 0.72, -0.4), (w * 0.8, 0.22, half - 0.8), (0.03, 0.03, 0.03))
     bumper = box(Material.PLAIN, label, (0, 0.62, -half + 0.05), (w * 0.9, 0.1, 0.06), (0.25, 0.03, 0.03))
     axles = (front, rear, rear + 1.2) if half > 4.2 else (front, rear)
-    return Body([lower, upper, body, chassis, bumper, *_wheels(label, w, axles, radius, (0.2, 0.2, 0.2))], w, half)
+    return Body(
+        [lower, upper, body, chassis, bumper, *_wheels(label, w, axles, radius, (0.2, 0.2, 0.2))], w, half
+    )
 
 
 def bus(rng: np.random.Generator, lights: float, braking: float) -> Body:
@@ -209,7 +228,15 @@ def bus(rng: np.random.Generator, lights: float, braking: float) -> Body:
         top = (1.0, 2.85, height - 0.45, params[3], seed, 0.0, body_height, 0.0)
         middle = (0.0, (body_height + height) / 2, 0.0)
         parts.append(
-            box(Material.COACH, label, middle, (w, (height - body_height) / 2, half - 0.1), color, accent=accent, params=top)
+            box(
+                Material.COACH,
+                label,
+                middle,
+                (w, (height - body_height) / 2, half - 0.1),
+                color,
+                accent=accent,
+                params=top,
+            )
         )
     parts += _wheels(label, w, (half - 2.4, -half + 2.9), 0.47, (0.25, 0.25, 0.25))
     del braking
@@ -229,7 +256,9 @@ def tram(rng: np.random.Generator, lights: float) -> Body:
         size = (w, (height - 0.35) / 2, 3.75)
         parts.append(box(Material.COACH, "train", middle, size, color, accent=(0.5, 0.5, 0.5), params=params))
         gap = (0.0, 1.7, k * 8.0)
-        parts.append(box(Material.PLAIN, "train", gap, (w * 0.9, 1.4, 4.0), (0.05, 0.05, 0.05), params=(seed, 0)))
+        parts.append(
+            box(Material.PLAIN, "train", gap, (w * 0.9, 1.4, 4.0), (0.05, 0.05, 0.05), params=(seed, 0))
+        )
     return Body(parts, w, half)
 
 
@@ -238,7 +267,8 @@ def _ring(label: str, middle: Vec, radius: float, thick: float, color: Vec) -> l
     count = 10
     angles = np.arange(count + 1) * (2 * np.pi / count)
     points = [
-        (middle[0], middle[1] + radius * float(np.sin(a)), middle[2] + radius * float(np.cos(a))) for a in angles
+        (middle[0], middle[1] + radius * float(np.sin(a)), middle[2] + radius * float(np.cos(a)))
+        for a in angles
     ]
     ring = [
         capsule(Material.CLOTH, label, points[k], points[k + 1], (thick, thick), color, params=(3.0,))
@@ -260,7 +290,13 @@ def _ring(label: str, middle: Vec, radius: float, thick: float, color: Vec) -> l
 def bicycle(rng: np.random.Generator) -> Body:
     """A bicycle."""
     label = "bicycle"
-    colors: tuple[Vec, ...] = ((0.03, 0.03, 0.03), (0.3, 0.02, 0.02), (0.02, 0.08, 0.3), (0.5, 0.5, 0.5), (0.04, 0.2, 0.08))
+    colors: tuple[Vec, ...] = (
+        (0.03, 0.03, 0.03),
+        (0.3, 0.02, 0.02),
+        (0.02, 0.08, 0.3),
+        (0.5, 0.5, 0.5),
+        (0.04, 0.2, 0.08),
+    )
     color = colors[int(rng.integers(len(colors)))]
     radius, base = 0.33, 0.52
     hub_front, hub_rear = (0.0, radius, base), (0.0, radius, -base)
@@ -276,8 +312,14 @@ def bicycle(rng: np.random.Generator) -> Body:
         (head, grip),
     ]
     parts = [capsule(Material.CLOTH, label, a, b, (0.02, 0.02), color, params=(1.0,)) for a, b in tubes]
-    parts.append(capsule(Material.CLOTH, label, (-0.27, 1.0, 0.26), (0.27, 1.0, 0.26), (0.018, 0.018), (0.05, 0.05, 0.05)))
-    parts.append(capsule(Material.CLOTH, label, (0, 0.87, -0.34), (0, 0.88, -0.12), (0.07, 0.03), (0.02, 0.02, 0.02)))
+    parts.append(
+        capsule(
+            Material.CLOTH, label, (-0.27, 1.0, 0.26), (0.27, 1.0, 0.26), (0.018, 0.018), (0.05, 0.05, 0.05)
+        )
+    )
+    parts.append(
+        capsule(Material.CLOTH, label, (0, 0.87, -0.34), (0, 0.88, -0.12), (0.07, 0.03), (0.02, 0.02, 0.02))
+    )
     parts += _ring(label, hub_front, radius, 0.022, TIRE) + _ring(label, hub_rear, radius, 0.022, TIRE)
     if rng.random() < 0.3:
         parts.append(box(Material.PLAIN, label, (0, 0.95, 0.5), (0.17, 0.12, 0.14), (0.16, 0.12, 0.08)))
@@ -295,7 +337,14 @@ def motorcycle(rng: np.random.Generator, lights: float) -> Body:
         capsule(Material.CLOTH, label, (0, 0.32, 0.72), (0, 0.95, 0.46), (0.05, 0.05), (0.3, 0.3, 0.3)),
         capsule(Material.CLOTH, label, (-0.36, 1.06, 0.36), (0.36, 1.06, 0.36), (0.025, 0.025), dark),
         capsule(Material.CLOTH, label, (0, 0.32, -0.68), (0, 0.45, -0.1), (0.07, 0.1), (0.25, 0.25, 0.25)),
-        capsule(Material.LAMP if lights else Material.PLAIN, label, (0, 0.9, 0.5), (0, 0.9, 0.56), (0.1, 0.09), (0.6, 0.6, 0.6)),
+        capsule(
+            Material.LAMP if lights else Material.PLAIN,
+            label,
+            (0, 0.9, 0.5),
+            (0, 0.9, 0.56),
+            (0.1, 0.09),
+            (0.6, 0.6, 0.6),
+        ),
     ]
     for z in (-0.7, 0.74):
         parts.append(

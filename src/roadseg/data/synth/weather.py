@@ -3,7 +3,6 @@
 import numpy as np
 
 from roadseg.data.synth.camera import Array
-from roadseg.data.synth.noise import mottle
 from roadseg.data.synth.shading import luminance, mix
 from roadseg.data.synth.style import Light, Rig
 
@@ -32,7 +31,8 @@ def _blur(image: Array, sigma: float) -> Array:
         wide = np.pad(image, pad, mode="edge")
         size = image.shape[axis]
         image = sum(  # type: ignore[assignment]
-            tap * wide[(slice(k, k + size), slice(None))[:: 1 if axis == 0 else -1]] for k, tap in enumerate(taps)
+            tap * wide[(slice(k, k + size), slice(None))[:: 1 if axis == 0 else -1]]
+            for k, tap in enumerate(taps)
         )
     return image
 
@@ -64,21 +64,29 @@ def _quadrupled(image: Array, axis: int) -> Array:
     return grown
 
 
+def _streaks(height: int, width: int, rain: float, rng: np.random.Generator) -> Array:
+    """How much falling drops cover, ``[H, W]``: many slanted lines, the nearer the longer and fainter."""
+    count = max(1, int(height * width * 0.0022 * rain))
+    longest = max(4, height // 10)
+    slant = float(rng.normal(0, 0.12))
+    share = rng.random((count, 1)) ** 2
+    along = np.arange(longest)[None, :]
+    y = (rng.random((count, 1)) * (height + longest) - longest + along).astype(np.int32)
+    x = (rng.random((count, 1)) * width * 1.4 - 0.2 * width + slant * along).astype(np.int32)
+    kept = (along < 3 + share * (longest - 3)) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    out = np.zeros((height, width), np.float32)
+    out[y[kept], x[kept]] = np.broadcast_to(0.22 - 0.12 * share, y.shape)[kept]
+    return out
+
+
 def _rain(image: Array, light: Light, rng: np.random.Generator) -> Array:
     """Streaks of drops, and drops on the windscreen."""
     height, width = image.shape[:2]
-    slant = float(rng.normal(0, 0.12))
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     scale = 480 / width
-    shift = x - y * slant
-    streaks = np.zeros((height, width), np.float32)
-    for layer in range(2):
-        u = shift * (1.1 + 1.3 * layer) * scale + float(rng.uniform(0, 250))
-        v = y * (0.045 + 0.05 * layer) * scale + float(rng.uniform(0, 250))
-        field = mottle(u * 3.1, v * 1.0 + np.floor(u * 3.1) * 37.7)
-        streaks += np.clip((field - 0.9) * 10, 0, 1) * (0.12 - 0.04 * layer)
+    streaks = _streaks(height, width, light.rain, rng)
     bright = luminance(light.horizon[:, None])[0]
-    image = image + (bright - image) * (streaks * light.rain)[:, :, None] * 0.8
+    image = image + (bright - image) * streaks[:, :, None]
+    y, x = np.arange(height, dtype=np.float32)[:, None], np.arange(width, dtype=np.float32)[None, :]
     for _ in range(int(14 * light.rain)):
         cy, cx = float(rng.uniform(0, height)), float(rng.uniform(0, width))
         radius = float(rng.uniform(2.5, 9)) / scale
@@ -86,9 +94,12 @@ def _rain(image: Array, light: Light, rng: np.random.Generator) -> Array:
         x0, x1 = max(int(cx - radius), 0), min(int(cx + radius) + 2, width)
         if y1 - y0 < 2 or x1 - x0 < 2:
             continue
-        reach = ((y[y0:y1, x0:x1] - cy) ** 2 + (x[y0:y1, x0:x1] - cx) ** 2) / radius**2
+        reach = ((y[y0:y1] - cy) ** 2 + (x[:, x0:x1] - cx) ** 2) / radius**2
         inside = np.clip((1 - reach) * 2, 0, 1)[:, :, None] * 0.6
-        lens = image[y0:y1, x0:x1][::-1, ::-1].mean((0, 1), keepdims=True) * 0.4 + image[y0:y1, x0:x1][::-1, ::-1] * 0.6
+        lens = (
+            image[y0:y1, x0:x1][::-1, ::-1].mean((0, 1), keepdims=True) * 0.4
+            + image[y0:y1, x0:x1][::-1, ::-1] * 0.6
+        )
         image[y0:y1, x0:x1] += (lens - image[y0:y1, x0:x1]) * inside
     return image
 
@@ -97,7 +108,9 @@ def _tone_table(contrast: float) -> Array:
     """Linear 0..1 in 4096 steps to display values 0..1: a shoulder, a contrast curve about mid gray, the sRGB curve."""
     linear = np.linspace(0, 1, 4096, dtype=np.float32) * 1.6
     shoulder = np.where(linear < 0.6, linear, 0.6 + 0.4 * np.tanh((linear - 0.6) / 0.4))
-    srgb = np.where(shoulder <= 0.0031308, 12.92 * shoulder, 1.055 * np.maximum(shoulder, 1e-6) ** (1 / 2.4) - 0.055)
+    srgb = np.where(
+        shoulder <= 0.0031308, 12.92 * shoulder, 1.055 * np.maximum(shoulder, 1e-6) ** (1 / 2.4) - 0.055
+    )
     middle = 0.42
     curve = middle + (srgb - middle) * contrast
     # Keep black black: the curve bends into the toe instead of cutting it off.
@@ -152,7 +165,9 @@ def expose(radiance: Array, light: Light, rig: Rig, rng: np.random.Generator) ->
     image = _blur(image, rig.blur * width / 480)
     table = _tone_table(rig.contrast)
     image = table[np.clip(image * (4095 / 1.6), 0, 4095).astype(np.int32)]
-    grain = rng.standard_normal((height, width, 1), np.float32) + 0.5 * rng.standard_normal((height, width, 3), np.float32)
+    grain = rng.standard_normal((height, width, 1), np.float32) + 0.5 * rng.standard_normal(
+        (height, width, 3), np.float32
+    )
     image = (image + grain * np.float32(rig.noise)) * 255
     if rig.blocks > 0:
         image = _blocks(image, rig.blocks)
