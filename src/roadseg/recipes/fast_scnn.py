@@ -44,7 +44,15 @@ def camvid() -> Recipe:
         ema=0.999,
         eval_every=20,
         select_best=False,
-        expects=(Expectation(split="CamVid test, 480x360"),),
+        expects=(
+            Expectation(
+                split="CamVid test, 480x360, void truth ignored, after 60 of the 160 epochs",
+                ours=47.8,
+                hardware="2 CPU cores",
+                hours=0.64,
+                command="roadseg train fast-scnn.camvid --data CAMVID --max-steps 2340",
+            ),
+        ),
     )
 
 
@@ -67,6 +75,16 @@ def camvid_fine() -> Recipe:
         epochs=50,
         batch_size=8,
         eval_every=10,
+        expects=(
+            Expectation(
+                split="CamVid test, 480x360, void truth ignored",
+                ours=56.0,
+                hardware="2 CPU cores",
+                hours=1.7,
+                command="roadseg train fast-scnn.camvid --data CAMVID --max-steps 2340; "
+                "roadseg train fast-scnn.camvid-fine --data CAMVID",
+            ),
+        ),
     )
 
 

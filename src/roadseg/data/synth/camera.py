@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Array", "Camera", "yaw_axes"]
+__all__ = ["NEAR", "Array", "Camera", "Value", "yaw_axes"]
 
 Array = npt.NDArray[Any]
+Value = Array | np.floating[Any] | float
 
 NEAR = 0.15  # meters; nothing nearer is drawn
 

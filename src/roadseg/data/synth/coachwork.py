@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from roadseg.data.synth.camera import Array
+from roadseg.data.synth.camera import Array, Value
 from roadseg.data.synth.noise import hashed, mottle, speckle
 from roadseg.data.synth.shading import Batch, Coat, mix, ramp
 
@@ -14,7 +14,7 @@ _AMBER = np.array([[0.7], [0.25], [0.02]], np.float32)
 _DARK = np.float32(0.025)
 
 
-def _near(value: Array, middle: Array, half: Array, foot: Array) -> Array:
+def _near(value: Array, middle: Value, half: Value, foot: Array) -> Array:
     return ramp(half - np.abs(value - middle), foot)
 
 

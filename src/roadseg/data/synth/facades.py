@@ -13,7 +13,8 @@ PATTERNS = ("plaster", "brick", "panels", "glass")  # params[7] of a facade
 
 
 def _fade(foot: Array, size: float) -> Array:
-    return np.clip(1.6 - foot * np.float32(0.8 / size), 0, 1)
+    sharp: Array = np.clip(1.6 - foot * np.float32(0.8 / size), 0, 1)
+    return sharp
 
 
 def _brick(u: Array, v: Array, foot: Array, gain: Array) -> Array:

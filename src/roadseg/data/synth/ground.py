@@ -123,7 +123,8 @@ def _meet(street: Street, camera: Camera, rays: Array) -> tuple[Array, Array]:
 
 def _fade(foot: Array, size: float) -> Array:
     """1 where a texture of this texel size is resolved, 0 where it would alias."""
-    return np.clip(1.6 - foot * np.float32(0.8 / size), 0, 1)
+    sharp: Array = np.clip(1.6 - foot * np.float32(0.8 / size), 0, 1)
+    return sharp
 
 
 def _tinted(color: tuple[float, float, float], gain: Array) -> Array:
@@ -273,7 +274,7 @@ def _marks(site: _Site, street: Street, look: GroundLook, albedo: Array) -> Arra
     if street.rails:
         for rail in (-0.72, 0.72):
             gap = _line(np.abs(d) - (street.lane_width / 2 + rail), 0.05, foot)
-            albedo = mix(albedo, np.float32([[0.16], [0.16], [0.17]]), gap)
+            albedo = mix(albedo, np.array([[0.16], [0.16], [0.17]], np.float32), gap)
     return albedo
 
 

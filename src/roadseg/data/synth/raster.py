@@ -76,7 +76,7 @@ def world_axes(table: PartTable, camera: Camera) -> Array:
     if len(rows):
         along = table.tip[rows] - table.center[rows]
         length = np.linalg.norm(along, axis=1, keepdims=True)
-        along = np.where(length > 1e-5, along / np.maximum(length, 1e-5), np.float32([0, 1, 0]))
+        along = np.where(length > 1e-5, along / np.maximum(length, 1e-5), np.array([0, 1, 0], np.float32))
         view = camera.position - (table.center[rows] + table.tip[rows]) / 2
         across = np.cross(along, view)
         across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-6)
@@ -240,13 +240,13 @@ def _draw_panel(window: _Window, index: int, table: PartTable, axes: Array, came
     inverse = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
     mask = inverse > np.maximum(window.inverse, 1e-4)
     depth = 1 / np.maximum(inverse, 1e-4)
-    coordinates = []
+    coordinates: list[Array] = []
     for axis in (0, 1):
         a, bx, by = basis @ frame[:, axis]
         ray = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
         coordinates.append(ray * depth + float(frame[:, axis] @ start))
     shape, half, params = int(table.shape[index]), table.half[index], table.params[index]
-    window.write(inverse, mask & _inside_figure(shape, *coordinates, half, params))
+    window.write(inverse, mask & _inside_figure(shape, coordinates[0], coordinates[1], half, params))
 
 
 def rasterize(
@@ -306,7 +306,8 @@ def _in_view(table: PartTable, rows: Array, camera: Camera) -> Array:
     for axis, extent in ((0, width), (1, height)):
         slope = np.float32((extent / 2 + 2) / camera.focal)
         seen &= np.abs(view[:, axis]) - slope * view[:, 2] < radius * np.sqrt(1 + slope * slope)
-    return rows[seen]
+    chosen: Array = rows[seen]
+    return chosen
 
 
 def _projected(table: PartTable, camera: Camera) -> tuple[Array, Array]:

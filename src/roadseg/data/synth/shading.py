@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from roadseg.data.synth.camera import Array
+from roadseg.data.synth.camera import Array, Value
 from roadseg.data.synth.parts import Kind, PartTable
 from roadseg.data.synth.style import Light
 
@@ -136,14 +136,16 @@ class Batch:
         )
 
 
-def mix(below: Array, above: Array, share: Array) -> Array:
+def mix(below: Array, above: Value, share: Value) -> Array:
     """``above`` over ``below``, both ``[3, n]`` (or broadcastable), by a share ``[n]``."""
-    return below + (above - below) * share
+    mixed: Array = below + (above - below) * share
+    return mixed
 
 
-def ramp(distance: Array, width: Array) -> Array:
+def ramp(distance: Value, width: Array) -> Array:
     """How much of a footprint lies inside an edge: 0..1 for a signed distance, positive inside."""
-    return np.clip(distance / np.maximum(width, 1e-4) + 0.5, 0, 1)
+    inside: Array = np.clip(distance / np.maximum(width, 1e-4) + 0.5, 0, 1)
+    return inside
 
 
 def luminance(rgb: Array) -> Array:
@@ -161,4 +163,4 @@ def environment(light: Light, ray: Array, normal: Array) -> Array:
     sky = sky + (light.cloud_color[:, None] - sky) * np.float32(0.6 * light.clouds)
     street = light.ambient[:, None] * np.float32(0.12)
     # Facades across the street hide the lowest part of the sky.
-    return street + (sky - street) * np.clip((up - 0.12) * 5, 0, 1)
+    return mix(street, sky, np.clip((up - 0.12) * 5, 0, 1))

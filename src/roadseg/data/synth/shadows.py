@@ -52,11 +52,11 @@ def cast_shadows(table: PartTable, rows: Array, sun: Array, eye: Camera) -> Shad
         sun: Unit vector to the sun.
         eye: The camera; the map covers what lies before it.
     """
-    ahead = eye.axes[:, 2] * np.float32([1, 0, 1])
-    target = eye.position * np.float32([1, 0, 1]) + ahead * np.float32(REACH * 0.82)
+    flat = np.array([1, 0, 1], np.float32)
+    target = (eye.position + eye.axes[:, 2] * np.float32(REACH * 0.82)) * flat
     position = target + sun * np.float32(SUN_DISTANCE)
     forward = -sun
-    right = np.cross(np.float32([0, 1, 0]), forward)
+    right = np.cross(np.array([0, 1, 0], np.float32), forward)
     right /= max(float(np.linalg.norm(right)), 1e-6)
     axes = np.stack([right, np.cross(forward, right), forward], axis=1).astype(np.float32)
     camera = Camera(

@@ -11,7 +11,8 @@ __all__ = ["paint_sky", "skyline_height"]
 
 
 def _unit(ray: Array) -> Array:
-    return ray / np.sqrt((ray * ray).sum(0))
+    unit: Array = ray / np.sqrt((ray * ray).sum(0))
+    return unit
 
 
 def paint_sky(ray: Array, light: Light) -> Array:
@@ -47,4 +48,5 @@ def skyline_height(ray: Array, seed: float, height: float, blocky: float) -> Arr
     flat = np.zeros_like(u) + seed
     roofs = mottle(np.floor(u / 5) * 5, flat) * 1.5 - 0.2
     trees = 0.7 * mottle(u * 0.5, flat + 7) + 0.35 * mottle(u * 4, flat + 3) + 0.1 * mottle(u * 16, flat + 3)
-    return np.maximum((blocky * roofs + (1 - blocky) * trees) * height, 0.002)
+    slope: Array = np.maximum((blocky * roofs + (1 - blocky) * trees) * height, 0.002)
+    return slope

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from roadseg.data.synth.camera import Array
+from roadseg.data.synth.camera import Array, Value
 from roadseg.data.synth.parts import Pose
 
 __all__ = ["FRONT_CELL", "FRONT_START", "Junction", "Street", "Strip", "Zone"]
@@ -160,7 +160,7 @@ class Street:
             distance = distance + (across - distance) * blend - radius * blend * (1 - blend)
         return distance
 
-    def near_junction(self, s: Array, margin: float) -> Array:
+    def near_junction(self, s: Value, margin: float) -> Array:
         """Whether points along the street are within ``margin`` meters of a crossing's edge."""
         near = np.zeros(np.shape(s), bool)
         for junction in self.junctions:

@@ -256,7 +256,7 @@ class Populator:
         inner = street.edge(side) + strip.verge
         for _ in range(int(rng.poisson(rate * self.people))):
             s = 4 + 60 * float(rng.random()) ** 1.2
-            if self.plan.gap_after(side, s - 3)[0] < s + 3 and street.near_junction(np.float64(s), 3.0):
+            if self.plan.gap_after(side, s - 3)[0] < s + 3 and street.near_junction(s, 3.0):
                 continue
             d = inner + self._uniform(0.35, max(strip.sidewalk - 0.3, 0.6))
             ahead = rng.random() < 0.5
@@ -288,7 +288,7 @@ class Populator:
         front = street.front_line(side)
         for k in range(int(rng.integers(1, 7))):
             s = start + (0.55 * k if rack else 2.1 * k)
-            if street.near_junction(np.float64(s), 3.0):
+            if street.near_junction(s, 3.0):
                 continue
             turn = np.pi / 2 if rack else float(rng.choice((0.0, np.pi)))
             d = side * (front - (1.0 if rack else 0.4))

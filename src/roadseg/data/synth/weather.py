@@ -30,7 +30,7 @@ def _blur(image: Array, sigma: float) -> Array:
         pad[axis] = (reach, reach)
         wide = np.pad(image, pad, mode="edge")
         size = image.shape[axis]
-        image = sum(  # type: ignore[assignment]
+        image = sum(
             tap * wide[(slice(k, k + size), slice(None))[:: 1 if axis == 0 else -1]]
             for k, tap in enumerate(taps)
         )
@@ -171,4 +171,5 @@ def expose(radiance: Array, light: Light, rig: Rig, rng: np.random.Generator) ->
     image = (image + grain * np.float32(rig.noise)) * 255
     if rig.blocks > 0:
         image = _blocks(image, rig.blocks)
-    return np.clip(np.round(image), 0, 255).astype(np.uint8)
+    picture: Array = np.clip(np.round(image), 0, 255).astype(np.uint8)
+    return picture
