@@ -15,7 +15,7 @@ from roadseg.data.synth import (
 )
 from roadseg.data.synth.dataset import SPLITS, _deal
 from roadseg.data.synth.raster import Layer
-from roadseg.data.synth.render import _identify, observe
+from roadseg.data.synth.view import identify, observe
 from roadseg.errors import OutputError, RoadsegError
 from roadseg.labels import label_map, space
 from roadseg.media import read_image, read_mask
@@ -26,7 +26,7 @@ IDS = {item.name: item.id for item in space("cityscapes").classes}
 
 def labels_of(seed: int, size: tuple[int, int] = SMALL) -> np.ndarray:
     scene = build_scene(seed)
-    return _identify(scene, observe(scene, 0.0, size))[0]
+    return identify(scene, observe(scene, 0.0, size))[0]
 
 
 def test_same_seed_same_bytes() -> None:

@@ -82,9 +82,15 @@ def test_training_learns_what_can_be_learned(tmp_path):
     for record in source.find("train+val+test"):
         write_image(record.image, source.target.colorize(source.read_label(record)))
 
-
     augment = Augment(crop=(32, 48), scale=(1.0, 1.0))
-    plan = recipe(tmp_path / "data", augment=augment, epochs=15, optim=AdamW(lr=0.02), loss=CrossEntropy(), eval_every=15)
+    plan = recipe(
+        tmp_path / "data",
+        augment=augment,
+        epochs=30,
+        optim=AdamW(lr=0.02),
+        loss=CrossEntropy(),
+        eval_every=15,
+    )
     fit(plan, tmp_path / "run", device="cpu")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] < 0.5 * math.log(11)

@@ -133,7 +133,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Writer:
-    """Writes the parts of a frame; the label files in the ids of the layout."""
+    """Write the parts of a frame; the label files in the ids of the layout."""
 
     layout: Layout
     to_stored: LabelMap | None = field(init=False)
@@ -147,7 +147,7 @@ class _Writer:
         object.__setattr__(self, "to_stored", chain)
 
     def write(self, frame: Frame, files: Mapping[str, Path]) -> None:
-        """Writes a frame; what is asked for is told by the files."""
+        """Write a frame; what is asked for is told by the files."""
         labels = frame.labels if self.to_stored is None else self.to_stored.relabel(frame.labels)
         if "flow" in files:
             _write_flow(files["flow"], frame)
@@ -165,7 +165,7 @@ def _write_flow(path: Path, frame: Frame) -> None:
 
 
 def read_flow(path: str | Path) -> tuple[Array, Array]:
-    """Reads a flow file of a data set.
+    """Read a flow file of a data set.
 
     Returns:
         float32 ``[H, W, 2]``, pixels (x, y) to the next frame, and bool ``[H, W]``, where the point is seen in both.
@@ -239,7 +239,7 @@ def write_dataset(
     workers: int = 0,
     progress: Callable[[int, int], object] | None = None,
 ) -> Written:
-    """Renders a data set.
+    """Render a data set.
 
     Files appear whole or not at all; pictures that are complete are kept, so an interrupted call can be repeated, and a
     data set can grow by a call with larger numbers. The same arguments give the same bytes.

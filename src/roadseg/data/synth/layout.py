@@ -1,131 +1,22 @@
-"""The still part of a scene: the street itself, what lines it, and its furniture."""
+"""The still part of a scene: what lines the street, and its furniture."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from roadseg.data.synth.buildings import boundary, building
 from roadseg.data.synth.furniture import bollard, clutter, lamp, shelter, sign, signals, utility_pole
-from roadseg.data.synth.ground import GroundLook
-from roadseg.data.synth.parts import Material, box
+from roadseg.data.synth.parts import Material, Part, box
+from roadseg.data.synth.plan import FAR_END, between
 from roadseg.data.synth.plants import bush, tree
-from roadseg.data.synth.street import FRONT_CELL, FRONT_START, Junction, Street, Strip, Zone
+from roadseg.data.synth.street import FRONT_CELL, FRONT_START, Junction, Street, Zone
 from roadseg.data.synth.style import Setting
 from roadseg.data.synth.world import World
 
-__all__ = ["Planner", "draw_look", "draw_street"]
+__all__ = ["Planner"]
 
-FAR_END = 185.0  # meters; the street is lined up to here
-FAR_END_CELLS = int((FAR_END + 40 - FRONT_START) / FRONT_CELL)
-
-
-def _uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(rng.uniform(low, high))
-
-
-def draw_street(rng: np.random.Generator, setting: Setting) -> Street:
-    """A street for a setting."""
-    lanes = int(rng.choice((1, 2), p={"city": (0.62, 0.38)}.get(setting, (0.9, 0.1))))
-    rails = setting in ("city", "town") and rng.random() < 0.13
-    bend = float(rng.choice((-1, 1))) * _uniform(rng, 0.0006, 0.0026) if rng.random() < 0.5 else 0.0
-    junctions, end = _draw_junctions(rng, setting)
-    rural = setting == "rural"
-    strips = (_draw_strip(rng, setting), _draw_strip(rng, setting))
-    walk_kind = rng.random() < {"city": 0.9, "town": 0.7}.get(setting, 0.3)
-    return Street(
-        bend_start=_uniform(rng, 0, 45),
-        bend_length=_uniform(rng, 35, 85),
-        bend=bend,
-        lanes=lanes,
-        lane_width=_uniform(rng, 2.75, 3.6) + (0.3 if rails else 0.0),
-        driving=-1 if rng.random() < 0.4 else 1,
-        strips=strips,
-        parking_paved=bool(rng.random() < 0.35),
-        curb=0.0 if rural and rng.random() < 0.8 else _uniform(rng, 0.07, 0.16),
-        junctions=junctions,
-        end=end,
-        front=np.full((2, FAR_END_CELLS), Zone.PAVED if walk_kind else Zone.GRASS, np.uint8),
-        markings=str(rng.choice(("dashed", "solid", "double", "none"), p=(0.62, 0.1, 0.08, 0.2))),
-        edge_lines=bool(rng.random() < (0.7 if rural else 0.4)),
-        rails=bool(rails),
-    )
-
-
-def _draw_junctions(rng: np.random.Generator, setting: Setting) -> tuple[tuple[Junction, ...], float]:
-    share = {"city": 0.8, "town": 0.75, "suburb": 0.6, "park": 0.5, "rural": 0.25}[setting]
-    junctions: list[Junction] = []
-    place = _uniform(rng, 14, 60)
-    while place < 150 and len(junctions) < 2 and rng.random() < share:
-        both = rng.random() < 0.5
-        left = bool(both or rng.random() < 0.5)
-        junctions.append(
-            Junction(
-                s=place,
-                half_width=_uniform(rng, 2.9, 6.5),
-                left=left,
-                right=bool(both or not left),
-                zebra=bool(rng.random() < 0.55),
-                signals=bool(rng.random() < 0.6),
-            )
-        )
-        place += _uniform(rng, 45, 90)
-    end = float("inf")
-    if rng.random() < 0.18 and (not junctions or junctions[-1].s < 95):
-        end = _uniform(rng, 80, 150)
-        if junctions:
-            end = max(end, junctions[-1].s + 45)
-        width = _uniform(rng, 3, 5)
-        junctions.append(
-            Junction(
-                s=end, half_width=width, zebra=bool(rng.random() < 0.5), signals=bool(rng.random() < 0.3)
-            )
-        )
-    return tuple(junctions), end
-
-
-def _draw_strip(rng: np.random.Generator, setting: Setting) -> Strip:
-    if setting == "rural":
-        walks = rng.random() < 0.25
-        return Strip(
-            0.0, _uniform(rng, 0.5, 2.5) if walks else 0.0, _uniform(rng, 1.2, 1.8) if walks else 0.0
-        )
-    parking = (
-        _uniform(rng, 1.95, 2.4) if rng.random() < {"city": 0.5, "park": 0.3}.get(setting, 0.42) else 0.0
-    )
-    verge = (
-        _uniform(rng, 0.8, 2.2) if rng.random() < {"city": 0.08, "suburb": 0.45}.get(setting, 0.2) else 0.0
-    )
-    return Strip(parking, verge, _uniform(rng, 1.6, 4.6 if setting == "city" else 3.2))
-
-
-def draw_look(rng: np.random.Generator, setting: Setting) -> GroundLook:
-    """Colors of the ground."""
-    gray = float(np.exp(rng.normal(np.log(0.135), 0.3)))
-    tint = rng.normal(0, 0.035, 3)
-    stone = float(np.exp(rng.normal(np.log(0.27), 0.25)))
-    warm = _uniform(rng, -0.02, 0.12)
-    white = _uniform(rng, 0.5, 0.75)
-    yellow = (white * 0.95, white * 0.66, 0.07)
-    grass = float(np.exp(rng.normal(0, 0.2)))
-    dry = _uniform(rng, 0, 0.8)
-    cycle = rng.random() < {"city": 0.25, "town": 0.25, "suburb": 0.1}.get(setting, 0.05)
-    reds, greens = (0.22, 0.07, 0.05), (0.06, 0.15, 0.08)
-    return GroundLook(
-        asphalt=(gray * (1 + tint[0]), gray * (1 + tint[1]), gray * (1.03 + tint[2])),
-        patches=_uniform(rng, 0, 1),
-        marks=yellow if rng.random() < 0.1 else (white, white, white * 0.97),
-        edge_marks=yellow if rng.random() < 0.35 else (white, white, white),
-        wear=_uniform(rng, 0.1, 0.9),
-        slabs=(stone * (1 + warm), stone, stone * (1 - warm)),
-        slab=_uniform(rng, 0.35, 0.95),
-        curb=(stone * 1.25, stone * 1.22, stone * 1.18),
-        grass=((0.08 + 0.1 * dry) * grass, 0.15 * grass, 0.035 * grass),
-        dry=dry,
-        cycle_lane=_uniform(rng, 1.1, 1.6) if cycle else 0.0,
-        cycle_color=reds if rng.random() < 0.6 else greens,
-        dash=(_uniform(rng, 1.5, 4.5), _uniform(rng, 1.5, 6.5)),
-        offset=_uniform(rng, 0, 900),
-    )
+MOODS: tuple[Setting, ...] = ("city", "town", "suburb", "park")
 
 
 @dataclass(eq=False)
@@ -139,7 +30,6 @@ class Planner:
         setting: Kind of street.
         night: 0 by day, 1 at night.
         season: 0 summer, 1 late autumn.
-        taken: Intervals (side, from, to) along the street where cars turn off.
     """
 
     rng: np.random.Generator
@@ -148,7 +38,6 @@ class Planner:
     setting: Setting
     night: float
     season: float
-    taken: list[tuple[int, float, float]] = field(default_factory=list)
 
     @property
     def last(self) -> float:
@@ -176,7 +65,7 @@ class Planner:
         self._close_end()
 
     def _line_side(self, side: int) -> None:
-        s = -24.0 + _uniform(self.rng, 0, 6)
+        s = -24.0 + between(self.rng, 0, 6)
         mood = self.setting
         while s < self.last:
             gap_from, gap_to = self.gap_after(side, s)
@@ -184,9 +73,7 @@ class Planner:
                 s = gap_to
                 continue
             if self.rng.random() < 0.12:
-                mood = str(self.rng.choice(("city", "town", "suburb", "park")))  # type: ignore[assignment]
-                if self.setting == "rural":
-                    mood = "rural"
+                mood = self.setting if self.setting == "rural" else MOODS[int(self.rng.integers(len(MOODS)))]
             width = min(self._plot_width(mood), gap_from - s)
             if width > 2.5:
                 self._plot(side, s, width, mood)
@@ -200,7 +87,7 @@ class Planner:
             "park": (14, 34),
             "rural": (16, 40),
         }[mood]
-        return _uniform(self.rng, low, high)
+        return between(self.rng, low, high)
 
     def _plot(self, side: int, s: float, width: float, mood: Setting) -> None:
         rng, street = self.rng, self.street
@@ -210,12 +97,12 @@ class Planner:
         setback = {
             "city": 0.0,
             "town": 0.0,
-            "suburb": _uniform(rng, 3, 8),
+            "suburb": between(rng, 3, 8),
             "park": 0.0,
-            "rural": _uniform(rng, 4, 18),
+            "rural": between(rng, 4, 18),
         }[mood]
         if mood in ("city", "town"):
-            setback = _uniform(rng, 0, 0.6) if rng.random() < 0.72 else _uniform(rng, 1.5, 5)
+            setback = between(rng, 0, 0.6) if rng.random() < 0.72 else between(rng, 1.5, 5)
         green = (setback > 1 and rng.random() < 0.75) or not built
         cells = slice(int((s - FRONT_START) / FRONT_CELL), int((s + width - FRONT_START) / FRONT_CELL) + 1)
         street.front[(side + 1) // 2, cells] = Zone.GRASS if green else Zone.PAVED
@@ -223,8 +110,8 @@ class Planner:
             storeys = int(rng.integers(*{"city": (3, 8), "town": (2, 5), "suburb": (1, 4)}.get(mood, (1, 3))))
             if mood == "city" and rng.random() < 0.08:
                 storeys += int(rng.integers(3, 9))
-            span = width if mood in ("city", "town") else width * _uniform(rng, 0.6, 0.85)
-            depth = _uniform(rng, 8, 14)
+            span = width if mood in ("city", "town") else width * between(rng, 0.6, 0.85)
+            depth = between(rng, 8, 14)
             parts = building(rng, mood, side, span, depth, storeys, self.night)
             self.world.add(parts, street.place(middle, side * (front + setback + 0.05)))
         if setback > 1 or not built:
@@ -248,28 +135,28 @@ class Planner:
             int(rng.integers(2, 5)) if mood in ("park", "rural") else int(rng.random() < 0.4 and reach > 2.5)
         )
         for _ in range(trees):
-            s = middle + _uniform(rng, -0.45, 0.45) * width
-            d = front + _uniform(rng, 1.2, max(reach - 0.8, 1.5))
-            self.world.add(tree(rng, _uniform(rng, 5, 14), self.season), street.place(s, side * d))
+            s = middle + between(rng, -0.45, 0.45) * width
+            d = front + between(rng, 1.2, max(reach - 0.8, 1.5))
+            self.world.add(tree(rng, between(rng, 5, 14), self.season), street.place(s, side * d))
         for _ in range(int(rng.integers(0, 4))):
-            s = middle + _uniform(rng, -0.45, 0.45) * width
-            d = front + _uniform(rng, 0.8, max(reach * 0.5, 1.5))
-            self.world.add(bush(rng, _uniform(rng, 0.5, 1.4), self.season), street.place(s, side * d))
+            s = middle + between(rng, -0.45, 0.45) * width
+            d = front + between(rng, 0.8, max(reach * 0.5, 1.5))
+            self.world.add(bush(rng, between(rng, 0.5, 1.4), self.season), street.place(s, side * d))
 
     def _background(self, side: int) -> None:
         """Taller buildings and trees behind the first row."""
         rng = self.rng
         front = self.street.front_line(side)
         for _ in range(int(rng.integers(4, 9))):
-            s, d = _uniform(rng, 15, 190), side * (front + _uniform(rng, 22, 45))
+            s, d = between(rng, 15, 190), side * (front + between(rng, 22, 45))
             gap_from, gap_to = self.gap_after(side, s)
             if gap_from - 10 < s < gap_to + 10 or s > self.last - 5:
                 continue
             if self.setting in ("park", "rural", "suburb") and rng.random() < 0.7:
-                self.world.add(tree(rng, _uniform(rng, 8, 17), self.season), self.street.place(s, d))
+                self.world.add(tree(rng, between(rng, 8, 17), self.season), self.street.place(s, d))
                 continue
             storeys = int(rng.integers(2, 12 if self.setting == "city" else 6))
-            parts = building(rng, self.setting, side, _uniform(rng, 10, 24), 12.0, storeys, self.night)
+            parts = building(rng, self.setting, side, between(rng, 10, 24), 12.0, storeys, self.night)
             self.world.add(parts, self.street.place(s, d))
 
     def _line_crossing(self, junction: Junction, side: int) -> None:
@@ -280,7 +167,7 @@ class Planner:
         for flank in (-1, 1):
             d = front + (15.0 if street.end != junction.s or flank < 0 else -front)
             while d < front + 62:
-                width = _uniform(rng, 8, 16)
+                width = between(rng, 8, 16)
                 if rng.random() < {"park": 0.25, "rural": 0.15, "suburb": 0.6}.get(self.setting, 0.92):
                     parts = building(
                         rng, self.setting, flank, width, 9.0, int(rng.integers(2, 5)), self.night
@@ -291,7 +178,7 @@ class Planner:
                     )
                 else:
                     spot = street.place(junction.s + flank * (reach + 3), side * (d + width / 2))
-                    self.world.add(tree(rng, _uniform(rng, 6, 12), self.season), spot)
+                    self.world.add(tree(rng, between(rng, 6, 12), self.season), spot)
                 d += width + 0.3
 
     def _close_end(self) -> None:
@@ -300,9 +187,9 @@ class Planner:
             return
         rng = self.rng
         for d in np.arange(-24, 25, 8.0):
-            spot = self.street.place(FAR_END + _uniform(rng, 18, 40), float(d) + _uniform(rng, -3, 3))
+            spot = self.street.place(FAR_END + between(rng, 18, 40), float(d) + between(rng, -3, 3))
             if rng.random() < {"city": 0.3, "town": 0.45}.get(self.setting, 0.85):
-                self.world.add(tree(rng, _uniform(rng, 7, 15), self.season), spot)
+                self.world.add(tree(rng, between(rng, 7, 15), self.season), spot)
             elif abs(d) > 9:
                 parts = building(rng, self.setting, 1, 12.0, 12.0, int(rng.integers(2, 6)), self.night)
                 self.world.add(parts, spot)
@@ -312,30 +199,30 @@ class Planner:
         rng = self.rng
         tree_share = {"city": 0.35, "town": 0.35, "suburb": 0.5, "park": 0.7, "rural": 0.2}[self.setting]
         wood = self.setting in ("suburb", "rural") and rng.random() < 0.5
-        pitch = _uniform(rng, 20, 34)
+        pitch = between(rng, 20, 34)
         for side in (-1, 1):
             if rng.random() < tree_share:
                 self._avenue(side)
             if rng.random() < 0.75:
                 self._row(
                     side,
-                    _uniform(rng, -8, 20),
+                    between(rng, -8, 20),
                     pitch,
                     lambda side: utility_pole(rng) if wood else lamp(rng, side),
                     0.45,
                 )
             if rng.random() < 0.2:
-                start = _uniform(rng, 3, 30)
+                start = between(rng, 3, 30)
                 for k in range(int(rng.integers(4, 12))):
                     self._stand(side, start + 1.6 * k, bollard(rng), 0.3)
             self._signs(side)
             if rng.random() < 0.25:
                 kind = "railing" if rng.random() < 0.8 else "mesh"
-                self._stand(side, _uniform(rng, 8, 40), boundary(rng, kind, _uniform(rng, 6, 18)), 0.25)
+                self._stand(side, between(rng, 8, 40), boundary(rng, kind, between(rng, 6, 18)), 0.25)
             for _ in range(int(rng.integers(0, 4))):
-                self._stand(side, _uniform(rng, 5, 60), clutter(rng), _uniform(rng, 0.5, 1.2))
+                self._stand(side, between(rng, 5, 60), clutter(rng), between(rng, 0.5, 1.2))
             if self.setting in ("city", "town", "suburb") and rng.random() < 0.15:
-                self._stand(side, _uniform(rng, 10, 45), shelter(rng, side), 1.2)
+                self._stand(side, between(rng, 10, 45), shelter(rng, side), 1.2)
         self._traffic_lights()
         if rng.random() < 0.04:
             self._bridge()
@@ -345,35 +232,37 @@ class Planner:
         gap_from, gap_to = self.gap_after(side, s)
         return not gap_from - 1.5 < s < gap_to + 1.5 and s < self.last
 
-    def _stand(self, side: int, s: float, parts: list, offset: float) -> None:  # type: ignore[type-arg]
+    def _stand(self, side: int, s: float, parts: list[Part], offset: float) -> None:
         if self._on_curb(side, s):
             spot = self.street.place(s, side * (self.street.edge(side) + offset), self.street.curb)
             self.world.add(parts, spot)
 
-    def _row(self, side: int, start: float, pitch: float, make, offset: float) -> None:  # type: ignore[no-untyped-def]
+    def _row(
+        self, side: int, start: float, pitch: float, make: Callable[[int], list[Part]], offset: float
+    ) -> None:
         for s in np.arange(start, self.last, pitch):
             self._stand(side, float(s), make(side), offset)
 
     def _avenue(self, side: int) -> None:
         rng = self.rng
-        pitch, height = _uniform(rng, 8, 15), _uniform(rng, 5.5, 12)
-        for s in np.arange(_uniform(rng, -6, 8), self.last, pitch):
+        pitch, height = between(rng, 8, 15), between(rng, 5.5, 12)
+        for s in np.arange(between(rng, -6, 8), self.last, pitch):
             if rng.random() < 0.85:
-                self._stand(side, float(s), tree(rng, height * _uniform(rng, 0.8, 1.2), self.season), 0.75)
+                self._stand(side, float(s), tree(rng, height * between(rng, 0.8, 1.2), self.season), 0.75)
 
     def _signs(self, side: int) -> None:
         rng = self.rng
         for _ in range(int(rng.integers(2, 6))):
-            s = _uniform(rng, 5, 90)
+            s = between(rng, 5, 90)
             away = side != self.street.driving
             if away and rng.random() < 0.5:
                 continue
             turn = float(rng.normal(0, 0.12))
             face = (np.pi if not away or rng.random() < 0.4 else 0.0) + turn
-            self._stand(side, s, sign(rng, float(face), abs(face) < np.pi / 2), _uniform(rng, 0.3, 0.7))
+            self._stand(side, s, sign(rng, float(face), abs(face) < np.pi / 2), between(rng, 0.3, 0.7))
         for junction in self.street.junctions:
             if rng.random() < 0.7:
-                s = junction.s - junction.half_width - _uniform(rng, 4.5, 7)
+                s = junction.s - junction.half_width - between(rng, 4.5, 7)
                 self._stand(side, s, sign(rng, float(np.pi), False), 0.5)
 
     def _traffic_lights(self) -> None:
@@ -385,7 +274,7 @@ class Planner:
             reach = junction.half_width + 4.8
             for side in (-1, 1):
                 overhead = (
-                    -side * _uniform(rng, 2.5, 4.5) if side == street.driving and rng.random() < 0.4 else 0.0
+                    -side * between(rng, 2.5, 4.5) if side == street.driving and rng.random() < 0.4 else 0.0
                 )
                 near = street.place(junction.s - reach, side * (street.edge(side) + 0.5), street.curb)
                 far = street.place(junction.s + reach, side * (street.edge(side) + 0.5), street.curb)
@@ -396,13 +285,13 @@ class Planner:
 
     def _bridge(self) -> None:
         rng = self.rng
-        spot = self.street.place(_uniform(rng, 45, 110), 0.0)
-        gray = _uniform(rng, 0.2, 0.4)
+        spot = self.street.place(between(rng, 45, 110), 0.0)
+        gray = between(rng, 0.2, 0.4)
         deck = box(
             Material.MASONRY,
             "bridge",
             (0.0, 6.6, 0.0),
-            (60.0, _uniform(rng, 0.6, 1.1), 4.0),
+            (60.0, between(rng, 0.6, 1.1), 4.0),
             (gray, gray, gray * 0.95),
             accent=(gray * 0.8, gray * 0.8, gray * 0.8),
             params=(7.0, 2.0, 0.15),

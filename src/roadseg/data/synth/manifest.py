@@ -48,7 +48,7 @@ def check_folder(root: Path, facts: dict[str, object]) -> None:
 
 
 def finish(root: Path, facts: dict[str, object], images: int, sequences: int, splits: dict[str, int]) -> None:
-    """Writes the description of a complete data set."""
+    """Write the description of a complete data set."""
     write_json(
         root / MANIFEST,
         {**facts, "renderer": VERSION, "images": images, "sequences": sequences, "complete": True},

@@ -252,7 +252,7 @@ def _draw_panel(window: _Window, index: int, table: PartTable, axes: Array, came
 def rasterize(
     table: PartTable, camera: Camera, layer: Layer, rows: Array, occluders: Layer | None = None
 ) -> None:
-    """Draws parts into a layer, the nearest surface winning.
+    """Draw parts into a layer, the nearest surface winning.
 
     Args:
         table: All parts, in the world.

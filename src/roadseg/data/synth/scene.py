@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from roadseg.data.synth.asphalt import GroundLook
 from roadseg.data.synth.camera import Array, Camera
-from roadseg.data.synth.ground import GroundLook
-from roadseg.data.synth.layout import Planner, draw_look, draw_street
+from roadseg.data.synth.layout import Planner
 from roadseg.data.synth.parts import Kind, Material, Part, PartTable, Shape, join, stack
+from roadseg.data.synth.plan import draw_look, draw_street
 from roadseg.data.synth.street import Street
 from roadseg.data.synth.style import Light, Rig, Style, draw_light, draw_rig, draw_style
 from roadseg.data.synth.traffic import Populator
@@ -85,7 +86,7 @@ class Scene:
 
 
 def build_scene(seed: int, style: Style | None = None) -> Scene:
-    """Builds a scene.
+    """Build a scene.
 
     Args:
         seed: The same seed and style give the same scene.

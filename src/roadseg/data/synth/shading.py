@@ -104,7 +104,8 @@ class Batch:
     def facing(self) -> Array:
         """Cosine between the ray and the normal, float32 ``[n]``, at least 0.04."""
         length = np.sqrt((self.ray * self.ray).sum(0))
-        return np.maximum(np.abs((self.ray * self.normal).sum(0)) / length, np.float32(0.04))
+        cosine: Array = np.maximum(np.abs((self.ray * self.normal).sum(0)) / length, np.float32(0.04))
+        return cosine
 
     def color(self) -> Array:
         """Main colors, float32 ``[3, n]``; a new array."""
@@ -116,11 +117,13 @@ class Batch:
 
     def half(self, axis: int) -> Array:
         """Half extents along an axis, float32 ``[n]``."""
-        return self.table.half[self.row, axis]
+        values: Array = self.table.half[self.row, axis]
+        return values
 
     def param(self, number: int) -> Array:
         """A parameter of the material, float32 ``[n]``."""
-        return self.table.params[self.row, number]
+        values: Array = self.table.params[self.row, number]
+        return values
 
     def only(self, chosen: Array) -> "Batch":
         """The samples at some positions."""

@@ -44,7 +44,7 @@ class ShadowMap:
 
 
 def cast_shadows(table: PartTable, rows: Array, sun: Array, eye: Camera) -> ShadowMap:
-    """Looks at the scene from the sun.
+    """Look at the scene from the sun.
 
     Args:
         table: All parts, in the world.

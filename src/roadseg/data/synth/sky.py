@@ -20,7 +20,7 @@ def paint_sky(ray: Array, light: Light) -> Array:
     way = _unit(ray)
     rise = np.clip(way[1], 0, 1)
     share = np.sqrt(rise)
-    sky = light.horizon[:, None] + (light.zenith - light.horizon)[:, None] * share
+    sky: Array = light.horizon[:, None] + (light.zenith - light.horizon)[:, None] * share
     towards = np.clip((way * light.sun[:, None]).sum(0), 0, 1)
     sky = sky + light.sun_color[:, None] * (0.12 * towards**8 + 0.5 * towards**180 + 8.0 * (towards > 0.9997))
     if light.clouds > 0.02:

@@ -127,7 +127,7 @@ class Street:
 
     def place(self, s: float, d: float, y: float = 0.0, turn: float = 0.0) -> Pose:
         """The pose at (s, d), looking along the street plus ``turn`` radians."""
-        x, slope = self._line(np.float64(s))
+        x, slope = self._line(np.array(s, np.float64))
         yaw = float(np.arctan(slope))
         return Pose(float(x) + d * float(np.cos(yaw)), y, s - d * float(np.sin(yaw)), yaw + turn)
 

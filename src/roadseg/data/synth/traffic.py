@@ -47,7 +47,7 @@ class Along:
 
 @dataclass(eq=False)
 class Populator:
-    """Puts vehicles and people on the street of a planner.
+    """Put vehicles and people on the street of a planner.
 
     Attributes:
         plan: The street and what stands there.
@@ -90,7 +90,7 @@ class Populator:
             self._parked_bicycles(side)
 
     def _claim(self, pose: Pose, half_width: float, half_length: float) -> bool:
-        """Takes the ground that a vehicle needs, unless another one stands there."""
+        """Take the ground that a vehicle needs, unless another one stands there."""
         reach = max(half_length - half_width, 0.0)
         count = max(2, round(reach / half_width) + 1)
         circles = [
@@ -190,7 +190,7 @@ class Populator:
                 s += length + self._uniform(4, 25) / max(self.traffic, 0.3)
 
     def _drive(self, lane: int, s: float, d: float, speed: float) -> float:
-        """Puts a vehicle into a lane with its rear at s; returns its length."""
+        """Put a vehicle into a lane with its rear at s; returns its length."""
         rng, street = self.rng, self.street
         ours = lane >= 0
         turn = 0.0 if ours else float(np.pi)

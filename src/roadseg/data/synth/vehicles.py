@@ -346,8 +346,5 @@ def motorcycle(rng: np.random.Generator, lights: float) -> Body:
             (0.6, 0.6, 0.6),
         ),
     ]
-    for z in (-0.7, 0.74):
-        parts.append(
-            wheel(label, (0, 0.31, z), 0.31, 0.07, TIRE, (0.3, 0.3, 0.3)),
-        )
+    parts += [wheel(label, (0, 0.31, z), 0.31, 0.07, TIRE, (0.3, 0.3, 0.3)) for z in (-0.7, 0.74)]
     return Body(parts, 0.36, 1.05)

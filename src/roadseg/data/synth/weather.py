@@ -136,7 +136,7 @@ def _blocks(image: Array, strength: float) -> Array:
 
 
 def expose(radiance: Array, light: Light, rig: Rig, rng: np.random.Generator) -> Array:
-    """Takes the picture.
+    """Take the picture.
 
     Args:
         radiance: float32 ``[H, W, 3]``, linear.

@@ -81,7 +81,7 @@ class World:
     entities: list[Entity] = field(default_factory=list)
 
     def add(self, parts: Sequence[Part], pose: Pose) -> None:
-        """Puts a still object somewhere."""
+        """Put a still object somewhere."""
         self.place_of += [len(self.places)] * len(parts)
         self.places.append(pose)
         self.still += parts
@@ -93,7 +93,7 @@ class World:
         parts: Sequence[Part] | Callable[[float], Sequence[Part]],
         footprint: tuple[float, float] | None = None,
     ) -> None:
-        """Puts an object that is counted somewhere; parts that are a function of time change its shape."""
+        """Put an object that is counted somewhere; parts that are a function of time change its shape."""
         self.entities.append(Entity(label, pose, parts, footprint))
 
     def settled(self, label_ids: dict[str, int]) -> PartTable:

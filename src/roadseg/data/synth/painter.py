@@ -1,0 +1,209 @@
+"""The color of what is seen: materials, light, shadow, air."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from roadseg.data.synth.camera import Array
+from roadseg.data.synth.coachwork import paint_hood
+from roadseg.data.synth.ground import paint_ground
+from roadseg.data.synth.materials import PAINTERS
+from roadseg.data.synth.parts import Kind, Material
+from roadseg.data.synth.raster import NOTHING, Layer, world_axes
+from roadseg.data.synth.scene import FIRST_PART, SKY, SKYLINE, Scene
+from roadseg.data.synth.shading import Batch, Coat, environment
+from roadseg.data.synth.shadows import ShadowMap, cast_shadows, contact_shade
+from roadseg.data.synth.sky import paint_sky
+from roadseg.data.synth.view import FINE, View, hood_edge, rays_of
+from roadseg.data.synth.weather import through_air
+
+__all__ = ["radiance_of"]
+
+AIR_BEFORE_SKYLINE = 450.0  # meters of air before the skyline
+BRIGHTEST = 4.0  # radiance of a sample; keeps glints from spoiling the average of a pixel
+
+
+def _edges(view: View) -> Array:
+    """Pixels ``[H, W]`` at whose corners another surface is seen than in their middle."""
+    key = (view.solid.part * 16 + view.solid.face) + (view.veils.part + 1) * 65536
+    padded = np.pad(key, ((1, 0), (1, 0)), mode="edge")
+    height, width = view.camera.size
+    center = padded[1::2, 1::2]
+    out = np.zeros((height, width), bool)
+    for dy in (0, 2):
+        for dx in (0, 2):
+            out |= padded[dy : dy + 2 * height - 1 : 2, dx : dx + 2 * width - 1 : 2] != center
+    return out
+
+
+def radiance_of(scene: Scene, time: float, view: View) -> Array:
+    """Linear light of every pixel, float32 ``[H, W, 3]``: one sample inside of surfaces, five where surfaces meet."""
+    height, width = view.camera.size
+    columns = width * FINE
+    pixel_y, pixel_x = np.divmod(np.arange(height * width), width)
+    centers = pixel_y * FINE * columns + pixel_x * FINE
+    edge = np.flatnonzero(_edges(view))
+    wanted = np.zeros(height * FINE * columns, bool)
+    wanted[centers] = True
+    corners = []
+    for dy in (-1, 1):
+        for dx in (-1, 1):
+            y = np.maximum(pixel_y[edge] * FINE + dy, 0)
+            x = np.maximum(pixel_x[edge] * FINE + dx, 0)
+            corners.append(y * columns + x)
+            wanted[corners[-1]] = True
+    index = np.flatnonzero(wanted)
+    color = np.empty((3, wanted.size), np.float32)
+    color[:, index] = np.minimum(_shade(scene, time, view, index), BRIGHTEST)
+    out = color[:, centers]
+    for cells in corners:  # neighbors share corners, so this costs about one more sample per pixel at an edge
+        out[:, edge] += color[:, cells] * np.float32(0.25)
+    out[:, edge] *= np.float32(0.5)
+    return np.ascontiguousarray(out.T).reshape(height, width, 3)
+
+
+def _shade(scene: Scene, time: float, view: View, index: Array) -> Array:
+    """Radiance of some samples, veils over what lies behind them, float32 ``[3, n]``."""
+    axes = world_axes(view.table, view.fine)
+    shadows = None
+    if float(scene.light.sun_color.max()) > 0.2:
+        table = view.table
+        thin = (table.kind == Kind.CAPSULE) & (
+            table.half[:, :2].max(axis=1) < 0.03
+        )  # finer than the shadow map
+        rows = np.flatnonzero((table.alpha >= 1) & ~thin)
+        shadows = cast_shadows(table, rows[rows >= FIRST_PART], scene.light.sun, view.camera)
+    painter = _Painter(scene, time, view, axes, shadows)
+    out = painter.paint(view.solid, index)
+    veiled = np.flatnonzero(view.veils.part.ravel()[index] != NOTHING)
+    if len(veiled):
+        over = painter.paint(view.veils, index[veiled])
+        alpha = view.table.alpha[view.veils.part.ravel()[index[veiled]]]
+        out[:, veiled] += (over - out[:, veiled]) * alpha
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Painter:
+    scene: Scene
+    time: float
+    view: View
+    axes: Array
+    shadows: ShadowMap | None
+
+    def paint(self, layer: Layer, index: Array) -> Array:
+        """Radiance of the samples of a layer."""
+        part = layer.part.ravel()[index]
+        material = self.view.table.material[part]
+        order = np.argsort(material, kind="stable")
+        index, part, material = index[order], part[order], material[order]
+        rays = rays_of(self.view.fine, index)
+        depth = 1 / layer.inverse.ravel()[index]
+        hit = self.view.fine.position[:, None] + rays * depth
+        foot = depth * np.float32(FINE / self.view.fine.focal)
+        face = layer.face.ravel()[index]
+        light = self.scene.light
+        radiance = np.empty((3, len(index)), np.float32)
+        starts = np.flatnonzero(np.diff(material, prepend=255))
+        for start, stop in zip(starts, [*starts[1:], len(index)], strict=True):
+            run = slice(int(start), int(stop))
+            batch = Batch(
+                self.view.table, self.axes, part[run], face[run], hit[:, run], rays[:, run], foot[run], light
+            )
+            radiance[:, run] = self._batch(Material(int(material[start])), batch, index[run])
+        far = part == SKYLINE
+        length = np.sqrt((rays * rays).sum(0))
+        distance = np.where(far, np.float32(AIR_BEFORE_SKYLINE), depth * length)
+        distance[part == SKY] = 0
+        radiance = through_air(radiance, distance, light)
+        out = np.empty_like(radiance)
+        out[:, order] = radiance
+        return out
+
+    def _batch(self, material: Material, batch: Batch, index: Array) -> Array:
+        light = self.scene.light
+        if material == Material.SKY:
+            return paint_sky(batch.ray, light)
+        if material == Material.SKYLINE:
+            return self.scene_skyline(batch)
+        shade: Array | None = None
+        if material == Material.GROUND:
+            coat = paint_ground(batch, self.scene.street, self.scene.look)
+            shade = contact_shade(batch.hit, self._footprints())
+        elif material == Material.HOOD and self.scene.hood is not None:
+            color, reach = self.scene.hood
+            u, v = hood_edge(self.view.fine.size, reach)
+            y, x = np.divmod(index, self.view.fine.size[1])
+            coat = paint_hood(batch.ray, u[x], v[y, x], np.array(color, np.float32))
+        else:
+            coat = PAINTERS[material](batch)
+        return self._lit(material, batch, coat, shade)
+
+    def scene_skyline(self, batch: Batch) -> Array:
+        """The far horizon in flat light."""
+        light = self.scene.light
+        falling = light.ambient + 0.4 * light.sun_color
+        return batch.color() * falling[:, None]
+
+    def _footprints(self) -> list[tuple[float, float, float, float, float]]:
+        spots = []
+        eye = self.view.camera.position
+        for entity in self.scene.population.entities:
+            if entity.footprint is None:
+                continue
+            pose = entity.pose(self.time)
+            if abs(pose.x - eye[0]) + abs(pose.z - eye[2]) < 60:
+                spots.append((pose.x, pose.z, pose.yaw, *entity.footprint))
+        return spots
+
+    def _lit(self, material: Material, batch: Batch, coat: Coat, shade: Array | None) -> Array:
+        light, normal = self.scene.light, batch.normal
+        open_sky = 0.62 + 0.38 * normal[1]
+        if shade is not None:
+            open_sky = open_sky * shade
+        falling = light.ambient[:, None] * open_sky
+        if self.shadows is not None:
+            cosine = (normal * light.sun[:, None]).sum(0)
+            if material in (Material.FOLIAGE, Material.CLOTH):
+                cosine = cosine * 0.65 + 0.35  # light bleeds around leaves and folds
+            direct = np.maximum(cosine, 0) * self.shadows.visible(batch.hit, normal, light.sun)
+            if shade is not None:
+                direct *= 0.35 + 0.65 * shade
+            falling = falling + light.sun_color[:, None] * direct
+            # Light that the sunlit ground throws back.
+            falling = falling + (light.sun_color * 0.07 * light.sun[1])[:, None] * np.clip(
+                1.1 - normal[1], 0, 1
+            )
+        if light.night > 0:
+            falling = falling + self._lamps(batch, normal)
+        radiance: Array = coat.albedo * falling
+        if coat.mirror is not None:
+            radiance += (environment(light, batch.ray, normal) - radiance) * coat.mirror
+        if coat.emission is not None:
+            radiance += coat.emission
+        return radiance
+
+    def _lamps(self, batch: Batch, normal: Array) -> Array:
+        """Street lamps and the own headlights, at night."""
+        night = np.float32(self.scene.light.night)
+        table = self.view.table
+        rows = np.flatnonzero(table.material == Material.LAMP)
+        eye = self.view.camera
+        ahead = (table.center[rows] - eye.position) @ eye.axes[:, 2]
+        rows = rows[np.argsort(np.abs(ahead - 12), kind="stable")[:8]]
+        glow = np.zeros(len(batch), np.float32)
+        for row in rows:
+            way = table.center[row][:, None] - batch.hit
+            square = (way * way).sum(0)
+            cosine = np.maximum((way * normal).sum(0) / np.sqrt(square), 0.05)
+            glow += 14 * cosine / (square + 12)
+        view = eye.axes.T @ (batch.hit - eye.position[:, None])
+        z = np.maximum(view[2], 0.5)
+        beam = (
+            np.exp(-((view[0] / (1.6 + 0.24 * z)) ** 2))
+            * np.exp(-z / 22)
+            * np.clip(1.2 - (view[1] + 0.6) / (0.06 * z + 0.5), 0, 1)
+        )
+        warm = np.array([[1.0], [0.72], [0.4]], np.float32) * glow
+        lit: Array = night * (warm + np.array([[1.0], [0.95], [0.85]], np.float32) * (0.9 * beam))
+        return lit
