@@ -21,7 +21,9 @@ from roadseg.models import build_for, read_state
 
 def main() -> None:
     """Measure one checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("checkpoint")
     parser.add_argument("--size", type=int, nargs=2, default=(512, 1024))
     parser.add_argument("--repeats", type=int, default=5)
@@ -37,7 +39,9 @@ def main() -> None:
             if key in stored.state:
                 value.copy_(stored.state[key])
     tiny = torch.finfo(torch.float32).tiny
-    denormal = sum(int(((v != 0) & (v.abs() < tiny)).sum()) for v in stored.state.values() if v.is_floating_point())
+    denormal = sum(
+        int(((v != 0) & (v.abs() < tiny)).sum()) for v in stored.state.values() if v.is_floating_point()
+    )
 
     image = torch.randn(1, 3, *arguments.size)
     seconds: dict[str, list[float]] = {"stored": [], "flushed": []}

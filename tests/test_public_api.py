@@ -39,7 +39,9 @@ def test_importing_the_package_imports_no_torch():
 def test_every_module_lists_its_public_names_sorted():
     root = Path(roadseg.__file__).parent
     for file in sorted(root.rglob("*.py")):
-        module = ".".join(["roadseg", *file.relative_to(root).with_suffix("").parts]).removesuffix(".__init__")
+        module = ".".join(["roadseg", *file.relative_to(root).with_suffix("").parts]).removesuffix(
+            ".__init__"
+        )
         if module.endswith("__main__"):
             continue
         names = getattr(importlib.import_module(module), "__all__", None)

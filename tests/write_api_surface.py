@@ -4,7 +4,19 @@ import importlib
 import json
 from pathlib import Path
 
-PUBLIC = ("", "data", "errors", "inference", "labels", "losses", "media", "metrics", "models", "recipes", "training")
+PUBLIC = (
+    "",
+    "data",
+    "errors",
+    "inference",
+    "labels",
+    "losses",
+    "media",
+    "metrics",
+    "models",
+    "recipes",
+    "training",
+)
 
 if __name__ == "__main__":
     modules = [".".join(filter(None, ("roadseg", room))) for room in PUBLIC]

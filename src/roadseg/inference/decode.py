@@ -53,7 +53,7 @@ Method = Literal["auto", "cells", "strips", "dense"]
 _DENSE_SCORES = 2**20
 # With fewer pixels per cell than this, or a larger share of undecided pixels, strips are faster than cells. Measured.
 _CELL_PIXELS = 4
-_CROWDED = 0.6
+_CROWDED = 0.75
 # Scores that are interpolated at a time: 2 MiB on a CPU, so that every pass over them finds them in the cache;
 # 64 MiB elsewhere, so that there is work enough for each launch of a kernel.
 _CHUNK_CPU = 2**19

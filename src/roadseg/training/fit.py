@@ -127,7 +127,9 @@ class Run:
         torch.manual_seed(mix_seed(recipe.seed, 0))
         self.source = build_source(recipe.data)
         if recipe.data.val:
-            self.source.find(recipe.data.val)  # what is wrong with it should show now, not after the first epochs
+            self.source.find(
+                recipe.data.val
+            )  # what is wrong with it should show now, not after the first epochs
         transform = build_transform(recipe.augment, self.source.target.ignore)
         self.dataset, real, rendered = build_dataset(recipe.data, self.source, transform)
         self.steps_per_epoch = StepSampler.steps_per_epoch(real, recipe.batch_size)
@@ -220,7 +222,8 @@ class Run:
         loss_value = float(self.world.sum(value))
         if not math.isfinite(loss_value) and not self.scaler.is_enabled():
             raise RecipeError(
-                f"the loss became {loss_value} at step {self.step}", remedy="lower the learning rate (--optim.lr)"
+                f"the loss became {loss_value} at step {self.step}",
+                remedy="lower the learning rate (--optim.lr)",
             )
         return loss_value
 

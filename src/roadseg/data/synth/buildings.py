@@ -1,13 +1,13 @@
-"""Buildings and what stands in front of them: houses, shops, blocks, garden walls, fences, hedges."""
+"""Buildings: houses, shops, blocks."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from roadseg.data.synth.parts import Material, Part, Shape, blob, box, extruded, panel
+from roadseg.data.synth.parts import Material, Part, box, extruded
 from roadseg.data.synth.style import Setting
 
-__all__ = ["boundary", "building", "pick_color"]
+__all__ = ["BRICKS", "PLASTERS", "building", "pick_color"]
 
 Vec = tuple[float, float, float]
 
@@ -190,23 +190,23 @@ def _roof(
         )
     ]
     for _ in range(int(rng.integers(0, 3))):
-        z = float(rng.uniform(-0.45, 0.45)) * width
         top = height + ridge * float(rng.uniform(0.75, 1.15))
-        x = side * depth * float(rng.uniform(0.35, 0.6))
-        stack_half = ((top - height) / 2 + 0.5) if top > height else 0.5
-        brick = pick_color(rng, BRICKS)
-        parts.append(
-            box(
-                Material.MASONRY,
-                "building",
-                (x, height + stack_half, z),
-                (0.35, stack_half, float(rng.uniform(0.35, 0.8))),
-                brick,
-                accent=(0.2, 0.12, 0.08),
-                params=(seed, 1, 0.12),
-            )
-        )
+        x, z = side * depth * float(rng.uniform(0.35, 0.6)), float(rng.uniform(-0.45, 0.45)) * width
+        parts.append(_chimney(rng, x, z, height, top, seed))
     return parts
+
+
+def _chimney(rng: np.random.Generator, x: float, z: float, low: float, top: float, seed: float) -> Part:
+    half = (0.35, (top - low) / 2 + 0.5, float(rng.uniform(0.35, 0.8)))
+    return box(
+        Material.MASONRY,
+        "building",
+        (x, low + half[1], z),
+        half,
+        pick_color(rng, BRICKS),
+        accent=(0.2, 0.12, 0.08),
+        params=(seed, 1, 0.12),
+    )
 
 
 def _bays(
@@ -270,112 +270,3 @@ def _balconies(rng: np.random.Generator, side: int, width: float, storey: float,
                 )
             )
     return parts
-
-
-def boundary(rng: np.random.Generator, kind: str, length: float) -> list[Part]:
-    """What closes a plot off from the sidewalk, along z and centered: "wall", "fence", "railing", "mesh", "hedge", "rail"."""
-    half = length / 2
-    seed = float(rng.integers(0, 200))
-    if kind == "wall":
-        height = float(rng.uniform(0.6, 2.2))
-        brick = rng.random() < 0.6
-        color = pick_color(rng, BRICKS if brick else PLASTERS)
-        params = (seed, 1.0 if brick else 0.0, 0.1)
-        coping = (color[0] * 0.7 + 0.1, color[1] * 0.7 + 0.1, color[2] * 0.7 + 0.1)
-        return [
-            box(
-                Material.MASONRY,
-                "wall",
-                (0.0, height / 2, 0.0),
-                (0.14, height / 2, half),
-                color,
-                accent=coping,
-                params=params,
-            )
-        ]
-    if kind == "hedge":
-        height = float(rng.uniform(0.8, 2.0))
-        green = (0.06 + 0.05 * float(rng.random()), 0.13 + 0.07 * float(rng.random()), 0.03)
-        dark = (0.012, 0.025, 0.008)
-        parts = [
-            box(
-                Material.FOLIAGE,
-                "vegetation",
-                (0.0, height * 0.42, 0.0),
-                (0.4, height * 0.42, half),
-                green,
-                accent=dark,
-                params=(0, 0, 0, seed),
-            )
-        ]
-        for k in range(max(1, int(length / 1.3))):
-            z = (k + 0.5) * length / max(1, int(length / 1.3)) - half
-            parts.append(
-                blob(
-                    Material.FOLIAGE,
-                    "vegetation",
-                    (0.0, height * 0.62, z),
-                    (0.95, height * 0.48),
-                    green,
-                    accent=dark,
-                    params=(0.5, float(rng.uniform(0, 250)), 9.0, seed),
-                )
-            )
-        return parts
-    if kind == "rail":
-        steel = (0.42, 0.43, 0.44)
-        beam = box(
-            Material.PLAIN, "guard rail", (0.0, 0.62, 0.0), (0.04, 0.15, half), steel, params=(seed, 0.1)
-        )
-        posts = [
-            box(
-                Material.PLAIN,
-                "guard rail",
-                (0.05, 0.25, float(z)),
-                (0.05, 0.3, 0.06),
-                steel,
-                params=(seed, 0.0),
-            )
-            for z in np.arange(-half + 1, half, 4.0)
-        ]
-        return [beam, *posts]
-    return _fence(rng, kind, half, seed)
-
-
-def _fence(rng: np.random.Generator, kind: str, half: float, seed: float) -> list[Part]:
-    height = float(rng.uniform(0.9, 2.0))
-    middle, size = (0.0, height / 2, 0.0), (half, height / 2)
-    yaw = float(np.pi / 2)
-    dark: Vec = (0.03, 0.04, 0.035)
-    if kind == "railing":
-        params = (0.14, 0.03, 0.05, seed, 0.0)
-        color = pick_color(rng, (dark, (0.45, 0.46, 0.46), (0.05, 0.12, 0.06)))
-        bars = panel(
-            Material.PICKET, "fence", middle, size, color, shape=Shape.RAILING, yaw=yaw, params=params
-        )
-        # Seen from afar the bars run together; a veil stands for what single samples cannot show.
-        veil = panel(Material.PICKET, "fence", middle, size, color, yaw=yaw, params=params, alpha=0.3)
-        return [bars, veil]
-    if kind == "mesh":
-        params = (0.1, 0.01, 0.05, seed, 2.0)
-        veil = panel(
-            Material.PICKET, "fence", middle, size, (0.3, 0.32, 0.32), yaw=yaw, params=params, alpha=0.35
-        )
-        posts = [
-            box(
-                Material.PLAIN,
-                "fence",
-                (0.0, height / 2, float(z)),
-                (0.03, height / 2, 0.03),
-                (0.3, 0.32, 0.32),
-            )
-            for z in np.arange(-half, half + 0.1, 2.5)
-        ]
-        return [veil, *posts]
-    color = pick_color(rng, ((0.3, 0.2, 0.11), (0.2, 0.16, 0.12), (0.6, 0.6, 0.57), (0.38, 0.24, 0.12)))
-    params = (float(rng.uniform(0.1, 0.2)), 0.0, 0.0, seed, 1.0)
-    return [
-        box(Material.PLAIN, "fence", middle, (0.03, height / 2, half), color, params=(seed, 0.0)),
-        panel(Material.PICKET, "fence", (-0.05, height / 2, 0.0), size, color, yaw=yaw, params=params),
-        panel(Material.PICKET, "fence", (0.05, height / 2, 0.0), size, color, yaw=yaw, params=params),
-    ]

@@ -154,9 +154,8 @@ def paint_tire(batch: Batch) -> Coat:
     return Coat(mix(mix(batch.color(), batch.accent(), disc), _DARK, hole * 0.7))
 
 
-def paint_hood(ray: Array, u: Array, v: Array, color: Array) -> Coat:
+def paint_hood(u: Array, v: Array, color: Array) -> Coat:
     """The own car's hood: ``u`` from -1 to 1 across the picture, ``v`` 0 at its edge, 1 at the bottom."""
-    del ray
     tone = 0.55 + 0.45 * np.clip(v * 1.4, 0, 1) - 0.1 * np.abs(u)
     edge = np.clip(1 - v * 14, 0, 1)
     albedo = color[:, None] * tone * (1 - 0.7 * edge)

@@ -40,6 +40,9 @@ SPLITS: Mapping[str, float] = {"train": 0.7, "val": 0.15, "test": 0.15}
 KEYFRAME = 19  # the frame of a sequence that Cityscapes labels, counted from 0
 FLOW_STEPS = 256  # per pixel; finer differences of the flow are rounded away, so that files compress
 SMALLEST = 16  # pixels
+FIRST_CLIP = (
+    500_000  # clips are numbered apart from pictures, which their key frames join in the Cityscapes layout
+)
 
 
 @dataclass(frozen=True)
@@ -279,29 +282,25 @@ def write_dataset(
         make(split=split, number=k, seed=_scene_seed(seed, 0, k))
         for k, split in enumerate(_deal(images, splits))
     ]
+    make = partial(make, frames=frames_per_sequence, interval=1 / fps)
     clips = [
-        # Numbered apart from the pictures, which the key frames join in the Cityscapes layout.
-        make(
-            split=split,
-            number=k + 500_000,
-            seed=_scene_seed(seed, 1, k),
-            frames=frames_per_sequence,
-            interval=1 / fps,
-        )
+        make(split=split, number=FIRST_CLIP + k, seed=_scene_seed(seed, 1, k))
         for k, split in enumerate(_deal(sequences, splits))
     ]
-    open_jobs = [job for job in (*jobs, *clips) if not all(path.is_file() for path in job.files())]
-    total = images + sequences
-    kept = total - len(open_jobs)
-    report = progress or (lambda done, total: None)
-    report(kept, total)
-    for number, _ in enumerate(_run_all(open_jobs, workers), start=1):
-        report(kept + number, total)
-    counts = Counter(job.split for job in jobs)
-    if layout == "cityscapes":
-        counts.update(job.split for job in clips)
+    counts = Counter(job.split for job in (*jobs, *(clips if layout == "cityscapes" else ())))
+    rendered = _render_missing([*jobs, *clips], workers, progress or (lambda done, total: None))
     finish(root, facts, images, sequences, {name: counts[name] for name in splits if counts[name]})
-    return Written(root, len(open_jobs), kept, dict(counts))
+    return Written(root, rendered, images + sequences - rendered, dict(counts))
+
+
+def _render_missing(jobs: list[_Job], workers: int, report: Callable[[int, int], object]) -> int:
+    """Render the jobs that have files missing; their number is returned."""
+    missing = [job for job in jobs if not all(path.is_file() for path in job.files())]
+    kept = len(jobs) - len(missing)
+    report(kept, len(jobs))
+    for number, _ in enumerate(_run_all(missing, workers), start=1):
+        report(kept + number, len(jobs))
+    return len(missing)
 
 
 def _scene_seed(seed: int, kind: int, number: int) -> int:

@@ -64,9 +64,9 @@ def sign(rng: np.random.Generator, facing: float, away: bool) -> list[Part]:
     height = float(rng.uniform(2.0, 2.7))
     color = _steel(rng)
     kind = int(rng.integers(0, 9))
-    size = float(rng.uniform(0.26, 0.42))
+    size = float(rng.uniform(0.28, 0.5))
     seed = float(rng.integers(0, 99))
-    wide = (float(rng.uniform(0.35, 0.8)), float(rng.uniform(0.2, 0.45)))
+    wide = (float(rng.uniform(0.4, 1.0)), float(rng.uniform(0.22, 0.55)))
     blue_or_green = BLUE if rng.random() < 0.5 else GREEN
     board = wide, blue_or_green, WHITE
     designs: dict[int, tuple[Shape, tuple[float, float], Vec, Vec, float]] = {
@@ -136,7 +136,7 @@ def signals(rng: np.random.Generator, state: int, overhead: float, facing_us: bo
         return out
 
     plate = rng.random() < 0.35
-    parts += head(0.0, float(rng.uniform(2.5, 3.1)), 3, float(rng.uniform(0.14, 0.19)))
+    parts += head(0.0, float(rng.uniform(2.5, 3.1)), 3, float(rng.uniform(0.15, 0.21)))
     if rng.random() < 0.4:
         plate = False
         parts += head(0.0, 1.9, 2, 0.11)

@@ -13,6 +13,7 @@ __all__ = ["CURB_FACE", "draw_ground", "paint_ground", "zone_labels"]
 
 CURB_FACE = len(Zone)  # the upright side of the curb, after the zones
 FARTHEST = 1500.0  # meters
+RUN = 16384  # samples at once, so that they stay in the processor's cache
 
 _LABELS = {
     Zone.ROAD: "road",
@@ -38,18 +39,18 @@ def draw_ground(street: Street, camera: Camera, layer: Layer, row: int) -> None:
     a, bx, by = basis[:, 1]
     fall = -((a + by * ys)[:, None] + (bx * xs)[None, :])
     top = fall / (camera.position[1] - street.curb)
-    index = np.flatnonzero((top > layer.inverse) & (top > 1 / FARTHEST))
-    if not len(index):
-        return
-    iy, ix = np.divmod(index, width)
-    rays = basis[0][:, None] + basis[1][:, None] * xs[ix] + basis[2][:, None] * ys[iy]
-    depth, zone = _meet(street, camera, rays)
-    inverse = 1 / depth
-    seen = inverse > layer.inverse.ravel()[index]
-    index = index[seen]
-    layer.inverse.ravel()[index] = inverse[seen]
-    layer.part.ravel()[index] = row
-    layer.face.ravel()[index] = zone[seen]
+    open_to = np.flatnonzero((top > layer.inverse) & (top > 1 / FARTHEST))
+    for start in range(0, len(open_to), RUN):
+        index = open_to[start : start + RUN]
+        iy, ix = np.divmod(index, width)
+        rays = basis[0][:, None] + basis[1][:, None] * xs[ix] + basis[2][:, None] * ys[iy]
+        depth, zone = _meet(street, camera, rays)
+        inverse = 1 / depth
+        seen = inverse > layer.inverse.ravel()[index]
+        index = index[seen]
+        layer.inverse.ravel()[index] = inverse[seen]
+        layer.part.ravel()[index] = row
+        layer.face.ravel()[index] = zone[seen]
 
 
 def _zone_at(street: Street, camera: Camera, rays: Array, depth: Array) -> Array:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roadseg.data.synth.buildings import boundary, building
+from roadseg.data.synth.boundaries import Boundary, boundary
+from roadseg.data.synth.buildings import building
 from roadseg.data.synth.furniture import bollard, clutter, lamp, shelter, sign, signals, utility_pole
 from roadseg.data.synth.parts import Material, Part, box
 from roadseg.data.synth.plan import FAR_END, between
@@ -16,6 +17,7 @@ from roadseg.data.synth.world import World
 
 __all__ = ["Planner"]
 
+BOUNDARIES: tuple[Boundary, ...] = ("wall", "fence", "railing", "mesh", "hedge", "rail")  # and none
 MOODS: tuple[Setting, ...] = ("city", "town", "suburb", "park")
 
 
@@ -121,14 +123,14 @@ class Planner:
         self, side: int, middle: float, width: float, front: float, reach: float, mood: Setting
     ) -> None:
         rng, street = self.rng, self.street
-        kinds = ("wall", "fence", "railing", "mesh", "hedge", "rail", "none")
         shares = {
             "suburb": (0.25, 0.2, 0.1, 0.03, 0.27, 0.0, 0.15),
             "park": (0.15, 0.1, 0.25, 0.12, 0.18, 0.0, 0.2),
             "rural": (0.06, 0.22, 0.0, 0.1, 0.22, 0.15, 0.25),
         }.get(mood, (0.3, 0.15, 0.25, 0.1, 0.08, 0.0, 0.12))
-        kind = str(rng.choice(kinds, p=shares))
-        if kind != "none":
+        number = int(rng.choice(len(shares), p=shares))
+        if number < len(BOUNDARIES):
+            kind = BOUNDARIES[number]
             inward = 0.25 if kind != "hedge" else 0.7
             self.world.add(boundary(rng, kind, width), street.place(middle, side * (front + inward)))
         trees = (
@@ -217,7 +219,7 @@ class Planner:
                     self._stand(side, start + 1.6 * k, bollard(rng), 0.3)
             self._signs(side)
             if rng.random() < 0.25:
-                kind = "railing" if rng.random() < 0.8 else "mesh"
+                kind: Boundary = "railing" if rng.random() < 0.8 else "mesh"
                 self._stand(side, between(rng, 8, 40), boundary(rng, kind, between(rng, 6, 18)), 0.25)
             for _ in range(int(rng.integers(0, 4))):
                 self._stand(side, between(rng, 5, 60), clutter(rng), between(rng, 0.5, 1.2))
@@ -252,8 +254,8 @@ class Planner:
 
     def _signs(self, side: int) -> None:
         rng = self.rng
-        for _ in range(int(rng.integers(2, 6))):
-            s = between(rng, 5, 90)
+        for _ in range(int(rng.integers(3, 8))):
+            s = between(rng, 4, 75)
             away = side != self.street.driving
             if away and rng.random() < 0.5:
                 continue

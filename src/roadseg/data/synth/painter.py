@@ -1,5 +1,6 @@
 """The color of what is seen: materials, light, shadow, air."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,9 @@ from roadseg.data.synth.ground import paint_ground
 from roadseg.data.synth.materials import PAINTERS
 from roadseg.data.synth.parts import Kind, Material
 from roadseg.data.synth.raster import NOTHING, Layer, world_axes
-from roadseg.data.synth.scene import FIRST_PART, SKY, SKYLINE, Scene
+from roadseg.data.synth.scene import FIRST_PART, Scene
 from roadseg.data.synth.shading import Batch, Coat, environment
-from roadseg.data.synth.shadows import ShadowMap, cast_shadows, contact_shade
+from roadseg.data.synth.shadows import ShadowMap, Spot, cast_shadows, contact_shade
 from roadseg.data.synth.sky import paint_sky
 from roadseg.data.synth.view import FINE, View, hood_edge, rays_of
 from roadseg.data.synth.weather import through_air
@@ -20,6 +21,7 @@ from roadseg.data.synth.weather import through_air
 __all__ = ["radiance_of"]
 
 AIR_BEFORE_SKYLINE = 450.0  # meters of air before the skyline
+RUN = 16384  # samples painted at once
 BRIGHTEST = 4.0  # radiance of a sample; keeps glints from spoiling the average of a pixel
 
 
@@ -68,9 +70,8 @@ def _shade(scene: Scene, time: float, view: View, index: Array) -> Array:
     shadows = None
     if float(scene.light.sun_color.max()) > 0.2:
         table = view.table
-        thin = (table.kind == Kind.CAPSULE) & (
-            table.half[:, :2].max(axis=1) < 0.03
-        )  # finer than the shadow map
+        # What is finer than the shadow map casts none.
+        thin = (table.kind == Kind.CAPSULE) & (table.half[:, :2].max(axis=1) < 0.03)
         rows = np.flatnonzero((table.alpha >= 1) & ~thin)
         shadows = cast_shadows(table, rows[rows >= FIRST_PART], scene.light.sun, view.camera)
     painter = _Painter(scene, time, view, axes, shadows)
@@ -81,6 +82,14 @@ def _shade(scene: Scene, time: float, view: View, index: Array) -> Array:
         alpha = view.table.alpha[view.veils.part.ravel()[index[veiled]]]
         out[:, veiled] += (over - out[:, veiled]) * alpha
     return out
+
+
+def _runs(sorted_materials: Array) -> Iterator[tuple[int, int]]:
+    """Stretches of one material, short enough for the processor's cache."""
+    starts = np.flatnonzero(np.diff(sorted_materials, prepend=255)).tolist()
+    for start, stop in zip(starts, [*starts[1:], len(sorted_materials)], strict=True):
+        for low in range(start, stop, RUN):
+            yield low, min(low + RUN, stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,56 +105,49 @@ class _Painter:
         part = layer.part.ravel()[index]
         material = self.view.table.material[part]
         order = np.argsort(material, kind="stable")
-        index, part, material = index[order], part[order], material[order]
-        rays = rays_of(self.view.fine, index)
-        depth = 1 / layer.inverse.ravel()[index]
-        hit = self.view.fine.position[:, None] + rays * depth
-        foot = depth * np.float32(FINE / self.view.fine.focal)
-        face = layer.face.ravel()[index]
-        light = self.scene.light
-        radiance = np.empty((3, len(index)), np.float32)
-        starts = np.flatnonzero(np.diff(material, prepend=255))
-        for start, stop in zip(starts, [*starts[1:], len(index)], strict=True):
-            run = slice(int(start), int(stop))
+        spots = self._footprints()
+        out = np.empty((3, len(index)), np.float32)
+        for start, stop in _runs(material[order]):
+            chosen = order[start:stop]
+            cells = index[chosen]
+            rays = rays_of(self.view.fine, cells)
+            depth = 1 / layer.inverse.ravel()[cells]
             batch = Batch(
-                self.view.table, self.axes, part[run], face[run], hit[:, run], rays[:, run], foot[run], light
+                self.view.table,
+                self.axes,
+                part[chosen],
+                layer.face.ravel()[cells],
+                self.view.fine.position[:, None] + rays * depth,
+                rays,
+                depth * np.float32(FINE / self.view.fine.focal),
+                self.scene.light,
             )
-            radiance[:, run] = self._batch(Material(int(material[start])), batch, index[run])
-        far = part == SKYLINE
-        length = np.sqrt((rays * rays).sum(0))
-        distance = np.where(far, np.float32(AIR_BEFORE_SKYLINE), depth * length)
-        distance[part == SKY] = 0
-        radiance = through_air(radiance, distance, light)
-        out = np.empty_like(radiance)
-        out[:, order] = radiance
+            out[:, chosen] = self._batch(Material(int(material[chosen[0]])), batch, cells, spots)
         return out
 
-    def _batch(self, material: Material, batch: Batch, index: Array) -> Array:
+    def _batch(self, material: Material, batch: Batch, index: Array, spots: list[Spot]) -> Array:
+        """Radiance of the samples of one material, after the air between."""
         light = self.scene.light
         if material == Material.SKY:
             return paint_sky(batch.ray, light)
         if material == Material.SKYLINE:
-            return self.scene_skyline(batch)
+            far = batch.color() * (light.ambient + 0.4 * light.sun_color)[:, None]
+            return through_air(far, np.full(len(batch), AIR_BEFORE_SKYLINE, np.float32), light)
         shade: Array | None = None
         if material == Material.GROUND:
             coat = paint_ground(batch, self.scene.street, self.scene.look)
-            shade = contact_shade(batch.hit, self._footprints())
+            shade = contact_shade(batch.hit, spots)
         elif material == Material.HOOD and self.scene.hood is not None:
             color, reach = self.scene.hood
             u, v = hood_edge(self.view.fine.size, reach)
             y, x = np.divmod(index, self.view.fine.size[1])
-            coat = paint_hood(batch.ray, u[x], v[y, x], np.array(color, np.float32))
+            coat = paint_hood(u[x], v[y, x], np.array(color, np.float32))
         else:
             coat = PAINTERS[material](batch)
-        return self._lit(material, batch, coat, shade)
+        way = batch.hit - self.view.fine.position[:, None]
+        return through_air(self._lit(material, batch, coat, shade), np.sqrt((way * way).sum(0)), light)
 
-    def scene_skyline(self, batch: Batch) -> Array:
-        """The far horizon in flat light."""
-        light = self.scene.light
-        falling = light.ambient + 0.4 * light.sun_color
-        return batch.color() * falling[:, None]
-
-    def _footprints(self) -> list[tuple[float, float, float, float, float]]:
+    def _footprints(self) -> list[Spot]:
         spots = []
         eye = self.view.camera.position
         for entity in self.scene.population.entities:

@@ -83,7 +83,7 @@ def _draw_strip(rng: np.random.Generator, setting: Setting) -> Strip:
         return Strip(0.0, between(rng, 0.5, 2.5) if walks else 0.0, between(rng, 1.2, 1.8) if walks else 0.0)
     parking = between(rng, 1.95, 2.4) if rng.random() < {"city": 0.5, "park": 0.3}.get(setting, 0.42) else 0.0
     verge = between(rng, 0.8, 2.2) if rng.random() < {"city": 0.08, "suburb": 0.45}.get(setting, 0.2) else 0.0
-    return Strip(parking, verge, between(rng, 1.6, 4.6 if setting == "city" else 3.2))
+    return Strip(parking, verge, between(rng, 1.8, 5.0 if setting == "city" else 3.8))
 
 
 def draw_look(rng: np.random.Generator, setting: Setting) -> GroundLook:

@@ -8,8 +8,9 @@ from roadseg.data.synth.camera import Array, Camera
 from roadseg.data.synth.parts import PartTable
 from roadseg.data.synth.raster import Layer, rasterize
 
-__all__ = ["ShadowMap", "cast_shadows", "contact_shade"]
+__all__ = ["ShadowMap", "Spot", "cast_shadows", "contact_shade"]
 
+Spot = tuple[float, float, float, float, float]  # a footprint: x, z, yaw, half width, half length
 SUN_DISTANCE = 900.0  # meters; far enough for nearly parallel rays, near enough for 32-bit depth
 REACH = 34.0  # meters around the middle of the lit area
 SIDE = 640  # samples
@@ -71,16 +72,19 @@ def cast_shadows(table: PartTable, rows: Array, sun: Array, eye: Camera) -> Shad
     return ShadowMap(camera, layer.inverse)
 
 
-def contact_shade(hit: Array, spots: list[tuple[float, float, float, float, float]]) -> Array:
+def contact_shade(hit: Array, spots: list[Spot]) -> Array:
     """How dark the ground is beneath and close to things: a factor ``[n]``.
 
     Args:
         hit: Points of the ground ``[3, n]``.
-        spots: Footprints as x, z, yaw, half width, half length.
+        spots: Footprints of things.
     """
     shade = np.ones(hit.shape[1], np.float32)
+    low, high = hit.min(axis=1), hit.max(axis=1)
     for x, z, yaw, half_width, half_length in spots:
         reach = max(half_width, half_length) * 1.2 + 0.6
+        if not (low[0] - reach < x < high[0] + reach and low[2] - reach < z < high[2] + reach):
+            continue
         near = np.flatnonzero((np.abs(hit[0] - x) < reach) & (np.abs(hit[2] - z) < reach))
         if not len(near):
             continue

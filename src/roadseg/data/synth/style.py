@@ -1,7 +1,7 @@
 """What kind of picture: setting, time of day, weather and camera, drawn from a seed."""
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -99,73 +99,71 @@ def _rgb(*values: float) -> Array:
     return np.array(values, np.float32)
 
 
-def draw_light(rng: np.random.Generator, sky: Sky) -> Light:
-    """Light for a kind of sky."""
-    elevation = float(np.deg2rad(rng.uniform(12, 60)))
-    azimuth = float(rng.uniform(0, 2 * np.pi))
-    warmth = float(np.clip(1.3 - elevation, 0, 1)) * float(rng.uniform(0.3, 1))
-    strength = {
-        "clear": 2.6,
-        "cloudy": 1.9,
-        "overcast": 0.12,
-        "fog": 0.1,
-        "rain": 0.05,
-        "dusk": 0.35,
-        "night": 0.0,
-    }[sky]
-    strength *= float(rng.uniform(0.75, 1.2))
-    if sky == "dusk":
-        elevation = float(np.deg2rad(rng.uniform(3, 10)))
+class _Air(NamedTuple):
+    """What is typical of a kind of sky: sun, irradiance of the sky, share of clouds, extinction per meter, lamps."""
+
+    sun: float
+    ambient: tuple[float, float, float]
+    clouds: float
+    fog: float
+    night: float = 0.0
+
+
+_AIRS: dict[Sky, _Air] = {
+    "clear": _Air(2.6, (0.42, 0.52, 0.7), 0.06, 8e-4),
+    "cloudy": _Air(1.9, (0.55, 0.6, 0.7), 0.55, 1e-3),
+    "overcast": _Air(0.12, (0.92, 0.95, 1.0), 1.0, 1.6e-3),
+    "fog": _Air(0.1, (0.9, 0.92, 0.95), 1.0, 0.02),
+    "rain": _Air(0.05, (0.62, 0.68, 0.75), 1.0, 5e-3),
+    "dusk": _Air(0.35, (0.2, 0.22, 0.32), 0.5, 1.5e-3, 0.45),
+    "night": _Air(0.0, (0.03, 0.032, 0.045), 0.2, 2e-3, 1.0),
+}
+
+
+def _sky_colors(rng: np.random.Generator, sky: Sky) -> tuple[Array, Array, Array]:
+    """Radiance overhead, at the horizon, and of clouds."""
     gray = float(rng.uniform(0.75, 1.15))
     blue = _rgb(0.22, 0.42, 0.85) * float(rng.uniform(0.7, 1.1))
     pale = _rgb(0.75, 0.86, 1.0) * float(rng.uniform(0.8, 1.15))
     flat = _rgb(0.86, 0.9, 0.96) * gray
-    zenith, horizon, ambient, level = {
-        "clear": (blue, pale, _rgb(0.42, 0.52, 0.7), 1.0),
-        "cloudy": (blue, pale, _rgb(0.55, 0.6, 0.7), 1.0),
-        "overcast": (flat, flat * 1.08, _rgb(0.92, 0.95, 1.0), 1.0),
-        "fog": (flat * 0.95, flat * 0.95, _rgb(0.9, 0.92, 0.95), 1.0),
-        "rain": (flat * 0.7, flat * 0.85, _rgb(0.62, 0.68, 0.75), 1.0),
-        "dusk": (_rgb(0.1, 0.16, 0.34), _rgb(0.75, 0.5, 0.36), _rgb(0.2, 0.22, 0.32), 1.0),
-        "night": (_rgb(0.012, 0.015, 0.028), _rgb(0.05, 0.04, 0.045), _rgb(0.03, 0.032, 0.045), 1.0),
-    }[sky]
-    covered = {
-        "clear": 0.06,
-        "cloudy": 0.55,
-        "overcast": 1.0,
-        "fog": 1.0,
-        "rain": 1.0,
-        "dusk": 0.5,
-        "night": 0.2,
-    }[sky]
-    fog = {
-        "clear": 8e-4,
-        "cloudy": 1e-3,
-        "overcast": 1.6e-3,
-        "fog": 0.02,
-        "rain": 5e-3,
-        "dusk": 1.5e-3,
-        "night": 2e-3,
-    }[sky]
-    wet = (
-        float(rng.uniform(0.5, 1))
-        if sky == "rain"
-        else float(rng.random() < 0.12) * float(rng.uniform(0.2, 0.7))
-    )
+    white = _rgb(1.05, 1.05, 1.06) * gray
+    colors: dict[Sky, tuple[Array, Array, Array]] = {
+        "clear": (blue, pale, white),
+        "cloudy": (blue, pale, white),
+        "overcast": (flat, flat * 1.08, white),
+        "fog": (flat * 0.95, flat * 0.95, white),
+        "rain": (flat * 0.7, flat * 0.85, white),
+        "dusk": (_rgb(0.1, 0.16, 0.34), _rgb(0.75, 0.5, 0.36), _rgb(0.6, 0.42, 0.4) * gray),
+        "night": (_rgb(0.012, 0.015, 0.028), _rgb(0.05, 0.04, 0.045), white * 0.04),
+    }
+    return colors[sky]
+
+
+def draw_light(rng: np.random.Generator, sky: Sky) -> Light:
+    """Draw the light of a kind of sky."""
+    air = _AIRS[sky]
+    elevation = float(np.deg2rad(rng.uniform(12, 60)))
+    azimuth = float(rng.uniform(0, 2 * np.pi))
+    warmth = float(np.clip(1.3 - elevation, 0, 1)) * float(rng.uniform(0.3, 1))
+    strength = air.sun * float(rng.uniform(0.75, 1.2))
+    low = float(np.deg2rad(rng.uniform(3, 10)))
+    if sky == "dusk":
+        elevation = low
+    zenith, horizon, cloud_color = _sky_colors(rng, sky)
+    soaked, damp = float(rng.uniform(0.5, 1)), float(rng.uniform(0.2, 0.7)) * float(rng.random() < 0.12)
     cos = float(np.cos(elevation))
     return Light(
         sun=_rgb(float(np.sin(azimuth)) * cos, float(np.sin(elevation)), float(np.cos(azimuth)) * cos),
         sun_color=_rgb(1.0, 0.95 - 0.22 * warmth, 0.86 - 0.5 * warmth) * strength,
-        zenith=zenith * level,
-        horizon=horizon * level,
-        ambient=ambient * level * float(rng.uniform(0.85, 1.15)),
-        clouds=float(np.clip(covered * rng.uniform(0.6, 1.3), 0, 1)),
-        cloud_color=(_rgb(1.05, 1.05, 1.06) if sky != "dusk" else _rgb(0.6, 0.42, 0.4))
-        * (0.04 if sky == "night" else gray),
-        fog=fog * float(np.exp(rng.uniform(-0.7, 0.7))),
-        wet=wet,
+        zenith=zenith,
+        horizon=horizon,
+        ambient=_rgb(*air.ambient) * float(rng.uniform(0.85, 1.15)),
+        clouds=float(np.clip(air.clouds * rng.uniform(0.6, 1.3), 0, 1)),
+        cloud_color=cloud_color,
+        fog=air.fog * float(np.exp(rng.uniform(-0.7, 0.7))),
+        wet=soaked if sky == "rain" else damp,
         rain=float(rng.uniform(0.3, 1)) if sky == "rain" else 0.0,
-        night={"night": 1.0, "dusk": 0.45}.get(sky, 0.0),
+        night=air.night,
         offset=float(rng.uniform(0, 200)),
     )
 

@@ -226,11 +226,11 @@ class Populator:
 
     def _cyclists(self) -> None:
         rng, street = self.rng, self.street
-        count = int(rng.poisson(1.0 * self.people * (1.4 if self.plan.setting in ("city", "town") else 0.6)))
+        count = int(rng.poisson(1.5 * self.people * (1.4 if self.plan.setting in ("city", "town") else 0.6)))
         for _ in range(count):
             ours = rng.random() < 0.65
             side = street.driving if ours else -street.driving
-            s, speed = self._uniform(6, 55), self._uniform(3, 6.5)
+            s, speed = 6 + 45 * float(rng.random()) ** 1.5, self._uniform(3, 6.5)
             d = side * (street.traffic_half - self._uniform(0.5, 1.2))
             self._cyclist(s, d, 0.0 if ours else float(np.pi), speed)
 
@@ -250,7 +250,7 @@ class Populator:
     def _sidewalk(self, side: int) -> None:
         rng, street = self.rng, self.street
         strip = street.strips[(side + 1) // 2]
-        rate = {"city": 7.0, "town": 5.0, "suburb": 2.0, "park": 3.0, "rural": 0.3}[self.plan.setting]
+        rate = {"city": 7.5, "town": 5.5, "suburb": 2.2, "park": 3.0, "rural": 0.3}[self.plan.setting]
         if strip.sidewalk == 0:
             rate *= 0.3
         inner = street.edge(side) + strip.verge

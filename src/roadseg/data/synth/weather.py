@@ -30,10 +30,10 @@ def _blur(image: Array, sigma: float) -> Array:
         pad[axis] = (reach, reach)
         wide = np.pad(image, pad, mode="edge")
         size = image.shape[axis]
-        image = sum(
-            tap * wide[(slice(k, k + size), slice(None))[:: 1 if axis == 0 else -1]]
-            for k, tap in enumerate(taps)
-        )
+        views = [wide[k : k + size] if axis == 0 else wide[:, k : k + size] for k in range(len(taps))]
+        image = views[0] * taps[0]
+        for tap, view in zip(taps[1:], views[1:], strict=True):
+            image += view * tap
     return image
 
 
@@ -135,6 +135,14 @@ def _blocks(image: Array, strength: float) -> Array:
     return restored[:height, :width]
 
 
+def _color_matrix(rig: Rig) -> Array:
+    """White balance, then saturation, for rows of RGB: float32 ``[3, 3]``."""
+    white = np.diag([rig.white[0], 1.0, rig.white[1]])
+    gray = np.tile(luminance(np.eye(3))[:, None], (1, 3))
+    matrix: Array = (white @ (gray + (np.eye(3) - gray) * rig.saturation)).astype(np.float32)
+    return matrix
+
+
 def expose(radiance: Array, light: Light, rig: Rig, rng: np.random.Generator) -> Array:
     """Take the picture.
 
@@ -153,23 +161,23 @@ def expose(radiance: Array, light: Light, rig: Rig, rng: np.random.Generator) ->
     # Metered once per scene, on a gray card lying in the open, so that sequences do not flicker.
     falling = light.ambient + light.sun_color * max(float(light.sun[1]), 0.1) * 0.6
     card = 0.17 * (float(luminance(falling[:, None])[0]) + 0.35 * light.night)
-    image = radiance * np.float32(rig.exposure / card)
-    image = _bloom(image, 0.35 + 0.5 * light.night)
+    image = _bloom(radiance * np.float32(rig.exposure / card), 0.35 + 0.5 * light.night)
+    image = (image.reshape(-1, 3) @ _color_matrix(rig)).reshape(height, width, 3)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
-    image *= (1 - rig.vignette * 0.5 * (x * x + y * y))[:, :, None]
+    image *= (1 - np.float32(rig.vignette * 0.5) * (x * x + y * y))[:, :, None]
     image += np.float32(rig.flare)
-    image *= np.array([rig.white[0], 1.0, rig.white[1]], np.float32)
-    gray = luminance(np.moveaxis(image, 2, 0))[:, :, None]
-    image = gray + (image - gray) * np.float32(rig.saturation)
     image = _blur(image, rig.blur * width / 480)
     table = _tone_table(rig.contrast)
-    image = table[np.clip(image * (4095 / 1.6), 0, 4095).astype(np.int32)]
-    grain = rng.standard_normal((height, width, 1), np.float32) + 0.5 * rng.standard_normal(
-        (height, width, 3), np.float32
-    )
-    image = (image + grain * np.float32(rig.noise)) * 255
+    image *= np.float32(4095 / 1.6)
+    image = table.take(np.clip(image, 0, 4095, out=image).astype(np.int16))
+    grain = rng.standard_normal((height, width, 3), np.float32)
+    grain *= np.float32(0.5)
+    grain += rng.standard_normal((height, width, 1), np.float32)
+    image += np.multiply(grain, np.float32(rig.noise), out=grain)
+    image *= 255
     if rig.blocks > 0:
         image = _blocks(image, rig.blocks)
-    picture: Array = np.clip(np.round(image), 0, 255).astype(np.uint8)
+    image += np.float32(0.5)
+    picture: Array = np.clip(image, 0, 255, out=image).astype(np.uint8)
     return picture
