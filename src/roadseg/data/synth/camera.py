@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NEAR", "Array", "Camera", "Value", "yaw_axes"]
+__all__ = ["NEAR", "Array", "Camera", "Grid", "Value", "yaw_axes"]
 
 Array = npt.NDArray[Any]
 Value = Array | np.floating[Any] | float
@@ -74,17 +74,6 @@ class Camera:
             center=((width - 1) / 2, (height - 1) / 2),
         )
 
-    def supersampled(self, factor: int) -> "Camera":
-        """The same view on a grid ``factor`` times as fine, whose sample ``(factor*y, factor*x)`` is pixel ``(y, x)``."""
-        height, width = self.size
-        return Camera(
-            self.position,
-            self.axes,
-            self.focal * factor,
-            (height * factor, width * factor),
-            (self.center[0] * factor, self.center[1] * factor),
-        )
-
     def ray_basis(self) -> Array:
         """Float32 ``[3, 3]``, rows ``r0, rx, ry``: the ray of pixel (x, y) is ``r0 + x*rx + y*ry``, of unit depth."""
         right, up, ahead = self.axes.T
@@ -99,3 +88,47 @@ class Camera:
         """Camera-frame points ``[..., 3]`` of positive depth as pixel coordinates (x, y)."""
         scale = self.focal / view[..., 2]
         return self.center[0] + view[..., 0] * scale, self.center[1] - view[..., 1] * scale
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where a picture is sampled.
+
+    With two lines per pixel, samples lie like bricks: those of even lines in the middle of pixels, those of odd lines at
+    the corners between four pixels. It takes two samples per pixel to see the middle and all corners of each.
+
+    Attributes:
+        size: ``(H, W)`` of the picture.
+        lines: Lines of samples per row of pixels, 1 or 2.
+    """
+
+    size: tuple[int, int]
+    lines: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Lines and samples per line."""
+        return self.size[0] * self.lines, self.size[1]
+
+    def lines_at(self, start: int, stop: int) -> tuple[Array, Array]:
+        """Pixel coordinate y of some lines, and how far their samples are shifted along x; float32."""
+        line = np.arange(start, stop)
+        return (line / self.lines).astype(np.float32), (0.5 * (line % self.lines)).astype(np.float32)
+
+    def places(self, index: Array) -> tuple[Array, Array]:
+        """Pixel coordinates x and y of samples given by their flat index; float32."""
+        line, column = np.divmod(index, self.size[1])
+        x, y = column.astype(np.float32), line.astype(np.float32)
+        if self.lines == 2:
+            x += np.float32(0.5) * (line & 1)
+            y *= np.float32(0.5)
+        return x, y
+
+    def rays(self, camera: Camera, index: Array) -> Array:
+        """Rays of unit depth through samples given by their flat index, float32 ``[3, n]``."""
+        basis = camera.ray_basis()
+        x, y = self.places(index)
+        rays: Array = basis[1][:, None] * x
+        rays += basis[2][:, None] * y
+        rays += basis[0][:, None]
+        return rays

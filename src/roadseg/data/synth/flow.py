@@ -5,7 +5,7 @@ import numpy as np
 from roadseg.data.synth.camera import Array
 from roadseg.data.synth.raster import Layer, world_axes
 from roadseg.data.synth.scene import HOOD
-from roadseg.data.synth.view import View, rays_of
+from roadseg.data.synth.view import View
 
 __all__ = ["flow_between"]
 
@@ -14,7 +14,7 @@ def flow_between(view: View, later: View, layer: Layer) -> tuple[Array, Array]:
     """Where the surface point of every pixel is in the next picture, and whether it can be seen there."""
     camera, after = view.camera, later.camera
     height, width = camera.size
-    rays = rays_of(camera, np.arange(height * width))
+    rays = layer.grid.rays(camera, np.arange(height * width))
     part = layer.part.ravel()
     hit = camera.position[:, None] + rays / layer.inverse.ravel()
     before_axes, after_axes = world_axes(view.table, camera), world_axes(later.table, after)

@@ -33,17 +33,14 @@ def zone_labels(label_ids: dict[str, int]) -> Array:
 
 def draw_ground(street: Street, camera: Camera, layer: Layer, row: int) -> None:
     """Draw the ground, behind what is drawn already, as part ``row``; its face number says the zone."""
-    basis = camera.ray_basis()
-    height, width = camera.size
-    xs, ys = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
-    a, bx, by = basis[:, 1]
-    fall = -((a + by * ys)[:, None] + (bx * xs)[None, :])
-    top = fall / (camera.position[1] - street.curb)
+    a, bx, by = camera.ray_basis()[:, 1].tolist()
+    y, shift = layer.grid.lines_at(0, layer.grid.shape[0])
+    fall = -((a + by * y + bx * shift)[:, None] + bx * np.arange(camera.size[1], dtype=np.float32))
+    top = fall / (camera.position[1] - np.float32(street.curb))
     open_to = np.flatnonzero((top > layer.inverse) & (top > 1 / FARTHEST))
     for start in range(0, len(open_to), RUN):
         index = open_to[start : start + RUN]
-        iy, ix = np.divmod(index, width)
-        rays = basis[0][:, None] + basis[1][:, None] * xs[ix] + basis[2][:, None] * ys[iy]
+        rays = layer.grid.rays(camera, index)
         depth, zone = _meet(street, camera, rays)
         inverse = 1 / depth
         seen = inverse > layer.inverse.ravel()[index]

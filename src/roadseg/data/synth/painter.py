@@ -15,7 +15,7 @@ from roadseg.data.synth.scene import FIRST_PART, Scene
 from roadseg.data.synth.shading import Batch, Coat, environment
 from roadseg.data.synth.shadows import ShadowMap, Spot, cast_shadows, contact_shade
 from roadseg.data.synth.sky import paint_sky
-from roadseg.data.synth.view import FINE, View, hood_edge, rays_of
+from roadseg.data.synth.view import View, hood_depth
 from roadseg.data.synth.weather import through_air
 
 __all__ = ["radiance_of"]
@@ -25,48 +25,37 @@ RUN = 16384  # samples painted at once
 BRIGHTEST = 4.0  # radiance of a sample; keeps glints from spoiling the average of a pixel
 
 
-def _edges(view: View) -> Array:
-    """Pixels ``[H, W]`` at whose corners another surface is seen than in their middle."""
-    key = (view.solid.part * 16 + view.solid.face) + (view.veils.part + 1) * 65536
-    padded = np.pad(key, ((1, 0), (1, 0)), mode="edge")
-    height, width = view.camera.size
-    center = padded[1::2, 1::2]
-    out = np.zeros((height, width), bool)
-    for dy in (0, 2):
-        for dx in (0, 2):
-            out |= padded[dy : dy + 2 * height - 1 : 2, dx : dx + 2 * width - 1 : 2] != center
-    return out
-
-
 def radiance_of(scene: Scene, time: float, view: View) -> Array:
-    """Linear light of every pixel, float32 ``[H, W, 3]``: one sample inside of surfaces, five where surfaces meet."""
+    """Linear light of every pixel, float32 ``[H, W, 3]``: its middle, and its corners where they show something else."""
     height, width = view.camera.size
-    columns = width * FINE
-    pixel_y, pixel_x = np.divmod(np.arange(height * width), width)
-    centers = pixel_y * FINE * columns + pixel_x * FINE
-    edge = np.flatnonzero(_edges(view))
-    wanted = np.zeros(height * FINE * columns, bool)
-    wanted[centers] = True
-    corners = []
-    for dy in (-1, 1):
-        for dx in (-1, 1):
-            y = np.maximum(pixel_y[edge] * FINE + dy, 0)
-            x = np.maximum(pixel_x[edge] * FINE + dx, 0)
-            corners.append(y * columns + x)
-            wanted[corners[-1]] = True
-    index = np.flatnonzero(wanted)
-    color = np.empty((3, wanted.size), np.float32)
-    color[:, index] = np.minimum(_shade(scene, time, view, index), BRIGHTEST)
-    out = color[:, centers]
-    for cells in corners:  # neighbors share corners, so this costs about one more sample per pixel at an edge
-        out[:, edge] += color[:, cells] * np.float32(0.25)
-    out[:, edge] *= np.float32(0.5)
+    key = (view.solid.part * 16 + view.solid.face) + (view.veils.part + 1) * 65536
+    sample = np.arange(2 * height * width, dtype=np.int32).reshape(2 * height, width)
+    middle, corner = sample[::2], np.pad(sample[1::2], ((1, 0), (1, 0)), mode="edge")
+    middle_key, corner_key = key[::2], np.pad(key[1::2], ((1, 0), (1, 0)), mode="edge")
+    places = [(slice(dy, dy + height), slice(dx, dx + width)) for dy in (0, 1) for dx in (0, 1)]
+    mixed = np.zeros((height, width), bool)
+    for place in places:
+        mixed |= corner_key[place] != middle_key
+    edge = np.flatnonzero(mixed)
+    wanted = np.zeros(sample.size, bool)
+    for place in places:
+        wanted[corner[place].ravel()[edge]] = True
+    corners = np.flatnonzero(wanted)
+    position = np.zeros(sample.size, np.int32)
+    position[corners] = np.arange(height * width, height * width + len(corners))
+    color = _shade(scene, time, view, np.concatenate([middle.ravel(), corners]))
+    np.minimum(color, BRIGHTEST, out=color)
+    out = color[:, : height * width]
+    blend = out[:, edge] * np.float32(0.5)
+    for place in places:  # neighbors share corners, so this costs about one more sample per pixel at an edge
+        blend += color[:, position[corner[place].ravel()[edge]]] * np.float32(0.125)
+    out[:, edge] = blend
     return np.ascontiguousarray(out.T).reshape(height, width, 3)
 
 
 def _shade(scene: Scene, time: float, view: View, index: Array) -> Array:
     """Radiance of some samples, veils over what lies behind them, float32 ``[3, n]``."""
-    axes = world_axes(view.table, view.fine)
+    axes = world_axes(view.table, view.camera)
     shadows = None
     if float(scene.light.sun_color.max()) > 0.2:
         table = view.table
@@ -106,20 +95,21 @@ class _Painter:
         material = self.view.table.material[part]
         order = np.argsort(material, kind="stable")
         spots = self._footprints()
+        camera = self.view.camera
         out = np.empty((3, len(index)), np.float32)
         for start, stop in _runs(material[order]):
             chosen = order[start:stop]
             cells = index[chosen]
-            rays = rays_of(self.view.fine, cells)
+            rays = layer.grid.rays(camera, cells)
             depth = 1 / layer.inverse.ravel()[cells]
             batch = Batch(
                 self.view.table,
                 self.axes,
                 part[chosen],
                 layer.face.ravel()[cells],
-                self.view.fine.position[:, None] + rays * depth,
+                camera.position[:, None] + rays * depth,
                 rays,
-                depth * np.float32(FINE / self.view.fine.focal),
+                depth * np.float32(1 / camera.focal),
                 self.scene.light,
             )
             out[:, chosen] = self._batch(Material(int(material[chosen[0]])), batch, cells, spots)
@@ -139,12 +129,11 @@ class _Painter:
             shade = contact_shade(batch.hit, spots)
         elif material == Material.HOOD and self.scene.hood is not None:
             color, reach = self.scene.hood
-            u, v = hood_edge(self.view.fine.size, reach)
-            y, x = np.divmod(index, self.view.fine.size[1])
-            coat = paint_hood(u[x], v[y, x], np.array(color, np.float32))
+            u, v = hood_depth(self.view.camera.size, *self.view.solid.grid.places(index), reach)
+            coat = paint_hood(u, v, np.array(color, np.float32))
         else:
             coat = PAINTERS[material](batch)
-        way = batch.hit - self.view.fine.position[:, None]
+        way = batch.hit - self.view.camera.position[:, None]
         return through_air(self._lit(material, batch, coat, shade), np.sqrt((way * way).sum(0)), light)
 
     def _footprints(self) -> list[Spot]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roadseg.data.synth.camera import NEAR, Array, Camera
+from roadseg.data.synth.camera import NEAR, Array, Camera, Grid
 from roadseg.data.synth.noise import mottle, speckle
 from roadseg.data.synth.parts import Kind, PartTable, Shape
 
@@ -22,40 +22,51 @@ _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1
 NOTHING = -1
 # Looked up once: members of an enumeration are slow to reach.
 _CONVEX, _CAPSULE, _BLOB = int(Kind.CONVEX), int(Kind.CAPSULE), int(Kind.BLOB)
-MIN_RADIUS = 0.55  # pixels; thinner things would break into dots
+MIN_RADIUS = 0.5  # pixels; thinner things would break into dots
 
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """What is seen.
+    """What is seen at the samples of a grid.
 
     Attributes:
+        grid: Where the samples are.
         inverse: float32 ``[h, w]``, one over the depth in meters; 0 where nothing was drawn.
         part: int32 ``[h, w]``, row of the part table or -1.
         face: uint8 ``[h, w]``, plane of a convex solid.
     """
 
+    grid: Grid
     inverse: Array
     part: Array
     face: Array
 
     @classmethod
-    def empty(cls, size: tuple[int, int]) -> "Layer":
+    def empty(cls, grid: Grid) -> "Layer":
         """A layer that shows nothing."""
-        return cls(np.zeros(size, np.float32), np.full(size, NOTHING, np.int32), np.zeros(size, np.uint8))
+        shape = grid.shape
+        return cls(
+            grid, np.zeros(shape, np.float32), np.full(shape, NOTHING, np.int32), np.zeros(shape, np.uint8)
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """A rectangle of a layer with the coordinates of its rows and columns."""
+    """A rectangle of a layer: samples lie at ``x + shift`` of their line and at ``y`` of their line."""
 
     inverse: Array
     part: Array
     face: Array
     x: Array
     y: Array
+    shift: Array
     focal: float
     row: int
+
+    def affine(self, a: float, bx: float, by: float) -> Array:
+        """``a + bx * x + by * y`` at all samples."""
+        field: Array = (a + by * self.y + bx * self.shift)[:, None] + bx * self.x
+        return field
 
     def write(self, inverse: Array, mask: Array, face: Array | None = None) -> None:
         np.copyto(self.inverse, inverse, where=mask)
@@ -150,7 +161,7 @@ def _draw_convex(window: _Window, forms: list[list[float]], outside: list[bool])
     leave: Array | None = None
     face: Array | None = None
     for k, (a, bx, by) in enumerate(forms):
-        plane = (a + by * window.y)[:, None] + bx * window.x
+        plane = window.affine(a, bx, by)
         if not outside[k]:
             leave = plane if leave is None else np.maximum(leave, plane, out=leave)
         elif enter is None:
@@ -170,8 +181,8 @@ def _capsule_field(x: Array, y: Array, ends: Array, radii: Array, focal: float) 
     """Inverse depth of capsules and whether pixels are inside; works for one capsule and for a stack of them.
 
     Args:
-        x: Columns, ``[w]`` or ``[K, 1, w]``.
-        y: Rows, ``[h, 1]`` or ``[K, h, 1]``.
+        x: Of the samples, ``[h, w]`` or ``[K, h, w]``.
+        y: Of the lines, ``[h, 1]`` or ``[K, h, 1]``.
         ends: Pixel x, y and inverse depth of both ends, ``[2, 3]`` or ``[2, 3, K, 1, 1]``.
         radii: In pixels, ``[2]`` or ``[2, K, 1, 1]``.
         focal: Focal length in pixels.
@@ -192,7 +203,7 @@ def _capsule_field(x: Array, y: Array, ends: Array, radii: Array, focal: float) 
 def _draw_blob(window: _Window, middle: list[float], radii: list[float], params: Array) -> None:
     """``middle``: pixel x, y and inverse depth; ``radii``: pixels across and up; params: raggedness, offset, scale."""
     x, y, w = middle
-    u = ((window.x - x) / radii[0])[None, :]
+    u = (window.x + (window.shift - x)[:, None]) / radii[0]
     v = ((y - window.y) / radii[1])[:, None]
     share = u * u + v * v
     ragged, offset, scale = float(params[0]), float(params[1]), float(params[2])
@@ -237,14 +248,13 @@ def _draw_panel(window: _Window, index: int, table: PartTable, axes: Array, came
     if abs(offset) < 1e-4:
         return
     a, bx, by = (basis @ frame[:, 2]) / offset
-    inverse = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
+    inverse = window.affine(a, bx, by)
     mask = inverse > np.maximum(window.inverse, 1e-4)
     depth = 1 / np.maximum(inverse, 1e-4)
     coordinates: list[Array] = []
     for axis in (0, 1):
         a, bx, by = basis @ frame[:, axis]
-        ray = (a + by * window.y)[:, None] + (bx * window.x)[None, :]
-        coordinates.append(ray * depth + float(frame[:, axis] @ start))
+        coordinates.append(window.affine(a, bx, by) * depth + float(frame[:, axis] @ start))
     shape, half, params = int(table.shape[index]), table.half[index], table.params[index]
     window.write(inverse, mask & _inside_figure(shape, coordinates[0], coordinates[1], half, params))
 
@@ -256,7 +266,7 @@ def rasterize(
 
     Args:
         table: All parts, in the world.
-        camera: The view; its size is the layer's.
+        camera: The view; its size is that of the layer's grid.
         layer: Drawn into.
         rows: Rows of the table to draw.
         occluders: A layer already drawn that hides what is behind it.
@@ -267,9 +277,11 @@ def rasterize(
     rect, near = _bounds(subset, axes, camera)
     forms, outside = _plane_forms(subset, axes, camera)
     ends, radii = _projected(subset, camera)
-    small = _small_capsules(subset, rect, ends, radii, camera.focal)
+    rect[:, 1::2] *= layer.grid.lines
+    columns = np.arange(camera.size[1], dtype=np.float32)
+    lines, shifts = layer.grid.lines_at(0, layer.grid.shape[0])
+    small = _small_capsules(subset, rect, ends, radii, camera.focal, layer.grid)
     pens = _Pens(subset, camera, axes, forms, outside, ends, radii, small)
-    xs, ys = np.arange(camera.size[1], dtype=np.float32), np.arange(camera.size[0], dtype=np.float32)
     shown = np.flatnonzero((rect[:, 2] > rect[:, 0]) & (rect[:, 3] > rect[:, 1]))
     shown = shown[np.argsort(near[shown], kind="stable")]
     limits = (1 / near).tolist()
@@ -280,9 +292,8 @@ def rasterize(
         inverse = layer.inverse[part]
         if inverse.min() >= limits[index]:
             continue  # all of it is behind what is already there
-        window = _Window(
-            inverse, layer.part[part], layer.face[part], xs[x0:x1], ys[y0:y1], camera.focal, numbers[index]
-        )
+        place = (columns[x0:x1], lines[y0:y1], shifts[y0:y1])
+        window = _Window(inverse, layer.part[part], layer.face[part], *place, camera.focal, numbers[index])
         pens.draw(window, index)
     if occluders is not None:
         hidden = occluders.inverse >= layer.inverse
@@ -320,7 +331,7 @@ def _projected(table: PartTable, camera: Camera) -> tuple[Array, Array]:
 
 
 def _small_capsules(
-    table: PartTable, rect: Array, ends: Array, radii: Array, focal: float
+    table: PartTable, rect: Array, ends: Array, radii: Array, focal: float, grid: Grid
 ) -> dict[int, tuple[Array, Array]]:
     """Pictures of all small capsules at once: there are hundreds, and one call costs as much as many pixels."""
     extent = np.maximum(rect[:, 2] - rect[:, 0], rect[:, 3] - rect[:, 1])
@@ -331,9 +342,11 @@ def _small_capsules(
         low = side
         if not len(chosen):
             continue
-        steps = np.arange(side, dtype=np.float32)
-        x = (rect[chosen, 0, None] + steps)[:, None, :].astype(np.float32)
-        y = (rect[chosen, 1, None] + steps)[:, :, None].astype(np.float32)
+        steps = np.arange(side)
+        line = rect[chosen, 1, None] + steps
+        y = (line / grid.lines)[:, :, None].astype(np.float32)
+        x = (rect[chosen, 0, None] + steps)[:, None, :] + (0.5 * (line % grid.lines))[:, :, None]
+        x = x.astype(np.float32)
         stacked = np.moveaxis(ends[chosen], 0, 2)[..., None, None]
         inverse, inside = _capsule_field(x, y, stacked, radii[chosen].T[..., None, None], focal)
         out.update(zip(chosen.tolist(), zip(inverse, inside, strict=True), strict=True))
@@ -359,7 +372,8 @@ class _Pens:
             inverse, inside = self.small[index]
             return inverse[:height, :width], inside[:height, :width]
         ends, radii = self.ends[index], self.radii[index]
-        return _capsule_field(window.x, window.y[:, None], ends, radii, window.focal)
+        x = window.x + window.shift[:, None]
+        return _capsule_field(x, window.y[:, None], ends, radii, window.focal)
 
     def draw(self, window: _Window, index: int) -> None:
         kind = int(self.table.kind[index])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from roadseg.data.synth.camera import Array, Camera
+from roadseg.data.synth.camera import Array, Camera, Grid
 from roadseg.data.synth.parts import PartTable
 from roadseg.data.synth.raster import Layer, rasterize
 
@@ -67,7 +67,7 @@ def cast_shadows(table: PartTable, rows: Array, sun: Array, eye: Camera) -> Shad
         (SIDE, SIDE),
         ((SIDE - 1) / 2, (SIDE - 1) / 2),
     )
-    layer = Layer.empty(camera.size)
+    layer = Layer.empty(Grid(camera.size))
     rasterize(table, camera, layer, rows)
     return ShadowMap(camera, layer.inverse)
 
