@@ -45,7 +45,7 @@ class Result:
     def __str__(self) -> str:
         figures = "  ".join(f"{kind} {value:.2e}" for kind, value in self.errors.items())
         return (
-            f"{self.name:<32} {'ok' if self.passed else 'FAIL':<5} {self.model:<10} {figures}{self.problem}"
+            f"{self.name:<40} {'ok' if self.passed else 'FAIL':<5} {self.model:<28} {figures}{self.problem}"
         )
 
 
@@ -58,23 +58,24 @@ def golden_files(folder: Path) -> list[Path]:
 def check(path: Path) -> Result:
     """Compare one golden file with the network of ours that has its layout."""
     golden = json.loads(path.read_text(encoding="utf-8"))
-    shapes = {key: shape for key, shape, _ in golden.get("layout", ())}
-    ours = candidate(shapes)
+    ours = candidate(golden)
     if ours is None:
         return Result(path.stem, None, {})
     try:
-        return Result(path.stem, ours.name, _compare(ours, shapes, golden, path.with_suffix(".npz")))
+        return Result(path.stem, ours.name, _compare(ours, golden, path.with_suffix(".npz")))
     except (ValueError, KeyError, OSError, RuntimeError) as error:
         return Result(path.stem, ours.name, {}, f"{type(error).__name__}: {error}")
 
 
-def _compare(
-    ours: Candidate, shapes: dict[str, list[int]], golden: dict[str, Any], stored: Path
-) -> dict[str, float]:
-    problem = _difference(ours, shapes)
-    if problem:
+def _compare(ours: Candidate, golden: dict[str, Any], stored: Path) -> dict[str, float]:
+    shapes = {key: shape for key, shape, _ in golden["layout"]}
+    weights = fill_state(shapes, golden["gain"], golden["suffix"])
+    ours.load(weights)
+    if problem := _difference(ours.saved(), shapes, weights):
         raise ValueError(problem)
-    ours.model.load_state_dict(fill_state(shapes, golden["gain"], golden["suffix"]), strict=False)
+    params = sum(value.numel() for value in ours.model.parameters())
+    if params != golden["params"]:
+        raise ValueError(f"{params} parameters instead of {golden['params']}")
     images = noise(golden["input"]["shape"], golden["suffix"])
     if not np.allclose(images.flatten()[:3].tolist(), golden["input"]["first3"], rtol=0, atol=1e-7):
         raise ValueError("the rule for inputs gives other values than this file was made from")
@@ -82,12 +83,18 @@ def _compare(
     return {kind: float(np.max(list(_errors(ours, stored, golden, images, kind)))) for kind in TOLERANCE}
 
 
-def _difference(ours: Candidate, shapes: dict[str, list[int]]) -> str:
-    state = {key: list(value.shape) for key, value in ours.model.state_dict().items()}
-    wrong = sorted(set(state) ^ set(shapes)) + sorted(
-        k for k in set(state) & set(shapes) if state[k] != shapes[k]
-    )
-    return f"{len(wrong)} entries of the layout differ, first {wrong[0]}" if wrong else ""
+def _difference(
+    saved: dict[str, torch.Tensor], shapes: dict[str, list[int]], weights: dict[str, torch.Tensor]
+) -> str:
+    """Compare what comes back out of our network with what went in: names, shapes, values."""
+    names = sorted(set(saved) ^ set(shapes))
+    if names:
+        return f"{len(names)} names of the layout differ, first {names[0]}"
+    wrong = [key for key, value in saved.items() if list(value.shape) != shapes[key]]
+    if wrong:
+        return f"{len(wrong)} shapes of the layout differ, first {wrong[0]}"
+    wrong = [key for key, value in weights.items() if not torch.equal(saved[key], value.to(saved[key].dtype))]
+    return f"{len(wrong)} weights are not kept, first {wrong[0]}" if wrong else ""
 
 
 def _errors(
@@ -96,9 +103,8 @@ def _errors(
     dtype = getattr(torch, kind)
     ours.model.to(dtype)
     outputs = golden["outputs"]
-    sizes = [tuple(info["shape"][-2:]) for info in outputs.values()]
     with torch.no_grad():
-        found = ours.run(images.to(dtype), sizes)
+        found = ours.run(images.to(dtype), golden)
     with np.load(stored) as arrays:
         for (name, info), mine in zip(outputs.items(), found, strict=True):
             if list(mine.shape) != info["shape"]:

@@ -1,5 +1,8 @@
 """The networks that roadseg knows by name: torch-free facts, and one function that builds them.
 
+The facts stand in ``cards/``, one TOML file per family; ``figures.json`` holds the sizes, measured from the networks
+themselves (``python -m tests.write_model_figures``).
+
 Wherever a model name is taken, ``package.module:callable`` is taken too: the callable gets the number of classes and
 the options, and returns a `roadseg.models.output.SegmentationModel`.
 """
@@ -7,16 +10,50 @@ the options, and returns a `roadseg.models.output.SegmentationModel`.
 import difflib
 import importlib
 import inspect
+import json
+import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
 
 from roadseg.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelRow", "build", "names", "row"]
+__all__ = ["ModelRow", "PublishedScore", "PublishedWeights", "build", "names", "row"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedScore:
+    """A score that somebody published for a network.
+
+    Attributes:
+        miou: Mean intersection over union, in percent.
+        on: Data set, split and what else the score depends on.
+        by: Who published it, and where.
+    """
+
+    miou: float
+    on: str
+    by: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedWeights:
+    """Weight files that somebody published for a network.
+
+    Attributes:
+        layout: Name of their layout (`roadseg.models.layouts`).
+        where: How to obtain them.
+        license: License of the files, and of the data they were trained on where it matters.
+    """
+
+    layout: str
+    where: str
+    license: str = "unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,18 +62,24 @@ class ModelRow:
 
     Attributes:
         name: Catalog name.
-        title: The name its authors gave it, with the year.
+        title: The name its authors gave it.
+        year: Year of the paper.
         family: Module of `roadseg.models` it lives in.
         factory: ``module:callable`` that builds it.
         paper: Link to the paper.
         options: Keyword arguments of the factory, each with its meaning.
         stride: Image pixels per logit cell.
-        params: Trainable parameters for 19 classes, all options at their defaults.
+        params: Parameters for 19 classes, all options at their defaults.
         macs: Multiply-adds for 19 classes at 1024 x 2048, same options.
+        aux_weights: Weights of its auxiliary outputs in the loss, as published; empty if it has none.
+        scores: Published scores.
+        weights: Published weight files that can be loaded.
+        note: What a user should know before choosing it.
     """
 
     name: str
     title: str
+    year: int
     family: str
     factory: str
     paper: str
@@ -44,62 +87,40 @@ class ModelRow:
     params: int
     macs: int
     options: Mapping[str, str] = field(default_factory=dict)
+    aux_weights: tuple[float, ...] = ()
+    scores: tuple[PublishedScore, ...] = ()
+    weights: tuple[PublishedWeights, ...] = ()
+    note: str = ""
 
 
-_ALPHAS = {
-    "alpha2": "ESP modules at 1/4 of the image (default 2)",
-    "alpha3": "ESP modules at 1/8 of the image (default 8; the paper also has 3 and 5)",
-}
+_UNMEASURED = {"params": 0, "macs": 0}  # a card that was just added; a test demands its figures
 
-_ROWS = (
-    ModelRow(
-        name="espnet",
-        title="ESPNet (2018)",
-        family="espnet",
-        factory="roadseg.models.espnet:espnet",
-        paper="https://arxiv.org/abs/1803.06815",
-        stride=1,
-        params=363_462,
-        macs=18_681_135_104,
-        options=_ALPHAS
-        | {
-            "skip": 'what the decoder takes from level 1: "concat" (default; 19 channels, as in the published CamVid '
-            'weights) or "features" (16 channels, as in the published Cityscapes weights)'
-        },
-    ),
-    ModelRow(
-        name="espnet-c",
-        title="ESPNet-C (2018)",
-        family="espnet",
-        factory="roadseg.models.espnet:espnet_c",
-        paper="https://arxiv.org/abs/1803.06815",
-        stride=8,
-        params=349_193,
-        macs=13_872_234_496,
-        options=_ALPHAS,
-    ),
-    ModelRow(
-        name="fast-scnn",
-        title="Fast-SCNN (2019)",
-        family="fast_scnn",
-        factory="roadseg.models.fast_scnn:fast_scnn",
-        paper="https://arxiv.org/abs/1902.04502",
-        stride=8,
-        params=1_138_051,
-        macs=6_713_204_736,
-        options={
-            "stem_padding": "padding of the first convolution: 1 (default, the paper) or 0 (published checkpoints)",
-            "aux": 'auxiliary classifiers for training: any of "stem" and "context" (default none)',
-            "aux_width": "hidden channels of an auxiliary classifier (default 32)",
-            "align_corners": "how maps are resized inside, and logits outside (default true, published checkpoints)",
-        },
-    ),
-)
+
+@cache
+def _rows() -> Mapping[str, ModelRow]:
+    """Read the cards: one TOML file per family, and the measured sizes of all networks."""
+    here = resources.files("roadseg.models")
+    figures = json.loads((here / "figures.json").read_text(encoding="utf-8"))
+    rows = {}
+    for card in (here / "cards").iterdir():
+        family = card.name.removesuffix(".toml")
+        tables = tomllib.loads(card.read_text(encoding="utf-8"))
+        shared = tables.pop("family", {})
+        for name, table in tables.items():
+            rows[name] = _row(name, {"family": family, **shared, **table, **figures.get(name, _UNMEASURED)})
+    return dict(sorted(rows.items()))
+
+
+def _row(name: str, table: dict[str, Any]) -> ModelRow:
+    table["aux_weights"] = tuple(table.get("aux_weights", ()))
+    table["scores"] = tuple(PublishedScore(**score) for score in table.get("scores", ()))
+    table["weights"] = tuple(PublishedWeights(**weights) for weights in table.get("weights", ()))
+    return ModelRow(name=name, **table)
 
 
 def names() -> tuple[str, ...]:
     """Return the catalog names, sorted."""
-    return tuple(entry.name for entry in _ROWS)
+    return tuple(_rows())
 
 
 def row(name: str) -> ModelRow:
@@ -108,9 +129,8 @@ def row(name: str) -> ModelRow:
     Raises:
         RecipeError: If there is none; the error names the nearest ones.
     """
-    for entry in _ROWS:
-        if entry.name == name:
-            return entry
+    if name in _rows():
+        return _rows()[name]
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names(), n=2, cutoff=0.5)
     known = f"known are {', '.join(names())}, or your own as package.module:callable"
     raise RecipeError(

@@ -13,10 +13,13 @@ class Output(NamedTuple):
     Attributes:
         logits: ``[B, C, h, w]`` at the network's own stride: networks never upsample to the image.
         aux: Auxiliary logits ``[B, C, h_i, w_i]``, main to least important; empty in evaluation mode.
+        attention: ``[B, 1, h, w]`` in 0..1, how much these logits are to be trusted against those of a smaller scale;
+            only from networks that learned it (`roadseg.models.hierarchical`), and in evaluation mode.
     """
 
     logits: torch.Tensor
     aux: tuple[torch.Tensor, ...] = ()
+    attention: torch.Tensor | None = None
 
 
 class SegmentationModel(Protocol):

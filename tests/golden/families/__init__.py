@@ -1,0 +1,1 @@
+"""Per family: how our networks agree with the published implementations."""

@@ -1,0 +1,61 @@
+"""Measure every network of the catalog and write `roadseg/models/figures.json`.
+
+    python -m tests.write_model_figures [NAME ...]
+
+Without names all networks are measured. A test compares the file with new measurements.
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+import roadseg.models
+from roadseg.models import catalog
+
+CLASSES = 19
+SIZE = (1024, 2048)
+HOME = Path(roadseg.models.__file__).parent
+FILE = HOME / "figures.json"
+
+
+def parameters(model: nn.Module) -> int:
+    """Count the parameters of a network."""
+    return sum(value.numel() for value in model.parameters())
+
+
+def multiply_adds(model: nn.Module, size: tuple[int, int] = SIZE) -> int:
+    """Count the multiply-adds of convolutions and matrix products for one image; the model is on the meta device."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.empty(1, 3, *size, device="meta"))
+    return int(counter.get_total_flops()) // 2
+
+
+def measure(factory: str) -> dict[str, int]:
+    """Measure one network with the options at their defaults."""
+    with torch.device("meta"):
+        model = catalog.build(factory, CLASSES).eval()
+    return {"params": parameters(model), "macs": multiply_adds(model)}
+
+
+def factories() -> dict[str, str]:
+    """Read the names and factories from the cards; the catalog itself needs the figures."""
+    tables = (tomllib.loads(card.read_text(encoding="utf-8")) for card in (HOME / "cards").glob("*.toml"))
+    return {name: row["factory"] for table in tables for name, row in table.items() if name != "family"}
+
+
+def main(chosen: list[str]) -> None:
+    """Measure the chosen networks, or all."""
+    known = factories()
+    old = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+    kept = {name: old[name] for name in known if name in old}
+    new = {name: measure(known[name]) for name in chosen or known}
+    FILE.write_text(json.dumps(dict(sorted({**kept, **new}.items())), indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
