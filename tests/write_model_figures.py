@@ -7,7 +7,6 @@ Without names all networks are measured. A test compares the file with new measu
 
 import json
 import sys
-import tomllib
 from pathlib import Path
 
 import torch
@@ -19,8 +18,7 @@ from roadseg.models import catalog
 
 CLASSES = 19
 SIZE = (1024, 2048)
-HOME = Path(roadseg.models.__file__).parent
-FILE = HOME / "figures.json"
+FILE = Path(roadseg.models.__file__).with_name("figures.json")
 
 
 def parameters(model: nn.Module) -> int:
@@ -35,26 +33,19 @@ def multiply_adds(model: nn.Module, size: tuple[int, int] = SIZE) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def measure(factory: str) -> dict[str, int]:
+def measure(name: str) -> dict[str, int]:
     """Measure one network with the options at their defaults."""
     with torch.device("meta"):
-        model = catalog.build(factory, CLASSES).eval()
+        model = catalog.build(name, CLASSES).eval()
     return {"params": parameters(model), "macs": multiply_adds(model)}
-
-
-def factories() -> dict[str, str]:
-    """Read the names and factories from the cards; the catalog itself needs the figures."""
-    tables = (tomllib.loads(card.read_text(encoding="utf-8")) for card in (HOME / "cards").glob("*.toml"))
-    return {name: row["factory"] for table in tables for name, row in table.items() if name != "family"}
 
 
 def main(chosen: list[str]) -> None:
     """Measure the chosen networks, or all."""
-    known = factories()
-    old = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
-    kept = {name: old[name] for name in known if name in old}
-    new = {name: measure(known[name]) for name in chosen or known}
-    FILE.write_text(json.dumps(dict(sorted({**kept, **new}.items())), indent=1) + "\n", encoding="utf-8")
+    old = json.loads(FILE.read_text(encoding="utf-8"))
+    new = {name: measure(name) for name in chosen or catalog.names()}
+    figures = {name: {**old, **new}[name] for name in catalog.names()}
+    FILE.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

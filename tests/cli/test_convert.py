@@ -5,7 +5,6 @@ import pickle
 import pytest
 import torch
 
-from roadseg.cli.presets import PRESETS
 from roadseg.inference import WeightsCard, file_sha256, load, load_package, save_package
 from roadseg.labels import space
 from roadseg.models import build, read_card
@@ -23,15 +22,13 @@ def old(tmp_path):
     return tmp_path / "old.pth"
 
 
-def test_recognized_weights_need_a_label_space_only(run, old, tmp_path):
+def test_all_of_a_recognized_checkpoint_is_kept(run, old, tmp_path):
     new = tmp_path / "new.safetensors"
     result = run("convert", old, "--space", "camvid-12", "-o", new, "--note", "of mine", "--license", "MIT")
     assert result.code == 0
     assert "network  espnet alpha2=1 alpha3=2 skip=concat" in result.out
-    assert result.sentence == "note: no --preprocess was given; RGB with ImageNet's mean and std is recorded"
     model, card = load_package(new)
     assert card.space == space("camvid-12")
-    assert card.preprocess == Preprocess()
     assert (card.license, card.provenance["note"], card.source_sha256) == ("MIT", "of mine", file_sha256(old))
     stored = torch.load(old, weights_only=True)["state_dict"]
     for key, value in model.state_dict().items():
@@ -87,28 +84,33 @@ def test_our_own_files_are_saved_anew(run, weights, tmp_path):
     assert load(new).space == load(weights).space
 
 
-def test_preset_by_name(run, tmp_path):
-    torch.save(build("espnet", 12, alpha3=3).state_dict(), tmp_path / "old.pth")
-    result = run(
-        "convert", tmp_path / "old.pth", "--preset", "espnet-camvid", "-o", tmp_path / "new.safetensors"
-    )
+def test_the_layout_says_what_is_not_given(run, old, tmp_path):
+    result = run("convert", old, "-o", tmp_path / "new.safetensors")
     assert result.code == 0
+    assert "layout   sacmehta/espnet" in result.out
     card = read_card(tmp_path / "new.safetensors")
-    assert card["preprocess"]["order"] == "BGR"
-    assert card["scores"][0]["miou"] == 0.5564
+    assert card["space"]["name"] == "camvid-12"
+    assert (card["preprocess"]["order"], card["preprocess"]["scale"]) == ("BGR", 1 / 255)
+    assert card["provenance"]["published"] == "https://github.com/sacmehta/ESPNet"
+
+
+def test_what_is_given_goes_before_the_layout(run, old, tmp_path):
+    new = tmp_path / "new.safetensors"
+    result = run("convert", old, "-o", new, "--preprocess", "order=RGB", "--license", "mine")
+    assert result.code == 0
+    _, card = load_package(new)
+    assert (card.preprocess.order, card.preprocess.scale, card.license) == ("RGB", 1 / 255, "mine")
+
+
+def test_recognized_checkpoints_predict_without_conversion(run, old, photo, tmp_path):
+    assert run("predict", photo, "--weights", old, "--out", tmp_path / "out").code == 0
+    assert load(old).space == space("camvid-12")
 
 
 def test_every_value_of_the_preprocessing_has_a_form():
     from roadseg.cli import convert
 
     assert set(convert._FORMS) == {field.name for field in dataclasses.fields(Preprocess)}
-
-
-def test_presets_fit_their_label_spaces():
-    help_text = __import__("roadseg.cli.convert", fromlist=["Convert"]).Convert.__doc__
-    for name, preset in PRESETS.items():
-        assert space(preset.space).is_contiguous
-        assert name in help_text
 
 
 @pytest.mark.parametrize("name", ["espnet_p_2_q_8_camvid", "espnet_p_2_q_3", "espnet_c_encoder_p_2_q_8"])
@@ -168,7 +170,6 @@ def test_weights_that_name_code_are_refused_unless_trusted(run, photo, tmp_path)
         (["--model", "fast-scnn", "--space", "camvid-12"], "does not fit FastSCNN"),
         (["--model", "fast-scnn", "--space", "camvid-12"], "this looks like espnet"),
         (["--space", "camvid-11"], "has 12 channels, but label space camvid-11 has 11 classes"),
-        ([], "does not say what its channels mean; --space with 12 classes: camvid-12"),
         (["--space", "camvid-12", "--options", "alpha9=1"], "has no option alpha9"),
         (["--space", "camvid-12", "--options", "alpha2"], "'alpha2' is not KEY=VALUE"),
         (["--space", "camvid-12", "--preprocess", "means=1,2,3"], "there is no 'means'"),
@@ -178,7 +179,6 @@ def test_weights_that_name_code_are_refused_unless_trusted(run, photo, tmp_path)
         (["--space", "camvid-12", "--preprocess", "short_side=1.5"], "short_side is 1.5"),
         (["--space", "missing.txt"], "missing.txt: cannot be read as a list of class names"),
         (["--space", "camvid-12", "--score", "none.json"], "none.json: is no score"),
-        (["--preset", "espnet-city"], "there is no preset 'espnet-city'; did you mean espnet-cityscapes?"),
     ],
 )
 def test_requests_that_cannot_be_met(run, old, tmp_path, arguments, words):
@@ -186,6 +186,16 @@ def test_requests_that_cannot_be_met(run, old, tmp_path, arguments, words):
     assert result.code == 2
     assert words in result.sentence
     assert not (tmp_path / "new.safetensors").exists()
+
+
+def test_another_number_of_classes_needs_a_label_space(run, tmp_path):
+    torch.save(build("espnet", 11, alpha3=2).state_dict(), tmp_path / "mine.pth")
+    result = run("convert", tmp_path / "mine.pth", "-o", tmp_path / "new.safetensors")
+    assert result.code == 2
+    assert (
+        "does not say what its channels mean; give a label space with 11 classes: camvid-11"
+        in result.sentence
+    )
 
 
 def test_other_requests_that_cannot_be_met(run, old, weights, tmp_path):

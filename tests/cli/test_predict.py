@@ -296,4 +296,4 @@ def test_checkpoints_without_a_description_are_sent_to_convert(run, photo, tmp_p
     torch.save({"weight": torch.zeros(2)}, tmp_path / "old.pth")
     result = run("predict", photo, "--weights", tmp_path / "old.pth")
     assert result.code == 2
-    assert "run `roadseg convert` on it first" in result.sentence
+    assert "name the network with `roadseg convert FILE --model NAME`" in result.sentence

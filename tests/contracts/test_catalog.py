@@ -57,10 +57,23 @@ def test_describes_every_option(name: str) -> None:
     row = catalog.row(name)
     module, _, attribute = row.factory.partition(":")
     factory = getattr(importlib.import_module(module), attribute)
-    assert list(inspect.signature(factory).parameters)[1:] == list(row.options)
+    parameters = list(inspect.signature(factory).parameters)[1:]
+    assert set(row.fixed) <= set(parameters)
+    assert [each for each in parameters if each not in row.fixed] == list(row.options)
     assert module == f"roadseg.models.{row.family}"
 
 
 def test_names_layouts_that_exist(name: str) -> None:
     known = {layout.name for layout in layouts()}
     assert {weights.layout for weights in catalog.row(name).weights} <= known
+
+
+def test_every_published_layout_is_named_by_a_card() -> None:
+    named = {weights.layout for name in catalog.names() for weights in catalog.row(name).weights}
+    without_card = ("roadseg/", "smp/", "torchvision/", "nvlabs/")  # ours, and those of generic networks
+    assert {layout.name for layout in layouts() if not layout.name.startswith(without_card)} <= named
+
+
+def test_layout_names_are_unique() -> None:
+    names = [layout.name for layout in layouts()]
+    assert len(set(names)) == len(names)

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from tests.golden.filling import fill_state, noise
 from tests.golden.table import Candidate, candidate
 
 DEFAULT = Path(__file__).resolve().parents[3] / "shared" / "golden"
 TOLERANCE = {"float32": 5e-5, "float64": 1e-9}
+COST_TOLERANCE = 0.01
 SUFFIX = {"float32": "", "float64": "__f64"}
 STRIDE = {"float32": "stored_stride", "float64": "f64_stored_stride"}
 
@@ -73,9 +75,8 @@ def _compare(ours: Candidate, golden: dict[str, Any], stored: Path) -> dict[str,
     ours.load(weights)
     if problem := _difference(ours.saved(), shapes, weights):
         raise ValueError(problem)
-    params = sum(value.numel() for value in ours.model.parameters())
-    if params != golden["params"]:
-        raise ValueError(f"{params} parameters instead of {golden['params']}")
+    if problem := _cost_difference(ours, golden):
+        raise ValueError(problem)
     images = noise(golden["input"]["shape"], golden["suffix"])
     if not np.allclose(images.flatten()[:3].tolist(), golden["input"]["first3"], rtol=0, atol=1e-7):
         raise ValueError("the rule for inputs gives other values than this file was made from")
@@ -95,6 +96,26 @@ def _difference(
         return f"{len(wrong)} shapes of the layout differ, first {wrong[0]}"
     wrong = [key for key, value in weights.items() if not torch.equal(saved[key], value.to(saved[key].dtype))]
     return f"{len(wrong)} weights are not kept, first {wrong[0]}" if wrong else ""
+
+
+def _cost_difference(ours: Candidate, golden: dict[str, Any]) -> str:
+    """Compare parameters exactly, and multiply-adds within 1 %."""
+    params = sum(value.numel() for value in ours.model.parameters())
+    if params != golden["params"]:
+        return f"{params} parameters instead of {golden['params']}"
+    want = golden.get("macs_1024x2048")
+    if not want:
+        return ""
+    size = (1025, 2049) if "1025x2049" in (golden.get("note") or "") else (1024, 2048)
+    unreal = candidate(golden, "meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        unreal.outputs(unreal.model, torch.empty(1, 3, *size, device="meta"), golden)
+    found = counter.get_total_flops() / 2
+    return (
+        ""
+        if abs(found / want - 1) <= COST_TOLERANCE
+        else f"{found / 1e9:.2f} G multiply-adds, not {want / 1e9:.2f}"
+    )
 
 
 def _errors(

@@ -54,7 +54,7 @@ class Candidate:
         return [x if x.shape[-2:] == size else resize(x, size, align_corners=align) for x, size in pairs]
 
 
-def candidate(golden: Golden) -> Candidate | None:
+def candidate(golden: Golden, device: str = "cpu") -> Candidate | None:
     """Build the network that a golden file belongs to; None if it is none of ours."""
     shapes: dict[str, Sequence[int]] = {key: shape for key, shape, _ in golden.get("layout", ())}
     pair = layout_of({key: torch.empty(tuple(shape), device="meta") for key, shape in shapes.items()})
@@ -63,5 +63,6 @@ def candidate(golden: Golden) -> Candidate | None:
     layout, found = pair
     entry = TABLE[layout.name]
     options = {**found.options, **entry.options(found, golden)}
-    model = catalog.build(found.model, found.num_classes, **options)
+    with torch.device(device):
+        model = catalog.build(found.model, found.num_classes, **options)
     return Candidate(found.model, layout, model.eval(), entry.outputs)

@@ -12,11 +12,13 @@ from safetensors.torch import save_file
 from roadseg.data import open_source
 from roadseg.errors import ImageError, InputError, LabelError, WeightsError
 from roadseg.inference import (
+    DEFAULT_WEIGHTS,
     Predictor,
     WeightsCard,
     Whole,
     choose_device,
     evaluate,
+    find_weights,
     load,
     load_package,
     normalize,
@@ -232,6 +234,47 @@ def test_bundled_weights_know_themselves():
     assert predictor.space == space("camvid-11")
     assert predictor.card.provenance["recipe"]["name"] == "fast-scnn.camvid-fine"
     assert "CamVid" in predictor.card.license
+
+
+def test_loading_folds_normalizations_and_keeps_the_result():
+    fused, plain = load(device="cpu"), load(device="cpu", fuse=False)
+    left = [name for name, m in fused.model.named_modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert all(name.startswith("auxlayer") for name in left)  # these run in training only
+    images = torch.randn(1, 3, 72, 96)
+    with torch.inference_mode():
+        a, b = fused.model(images).logits, plain.model(images).logits
+    assert (a - b).abs().max() <= 1e-4 * b.abs().max()
+    assert list(plain.model.state_dict()) == list(load_package(find_weights(DEFAULT_WEIGHTS))[0].state_dict())
+
+
+def test_a_predictor_changes_no_parameter_of_the_network_it_is_given():
+    model = build("fast-scnn", 11).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    Predictor(model, CARD, device="cpu")(picture())
+    after = model.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[key], value) for key, value in before.items())
+
+
+class Stubborn(PerPixel):
+    """Runs on images of one size only."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(num_classes)
+        self.norm = torch.nn.BatchNorm2d(num_classes)
+
+    def forward(self, images: torch.Tensor) -> Output:
+        if images.shape[-2:] != (37, 51):
+            raise ValueError("I want 37 x 51")
+        return Output(self.norm(self.conv(images)))
+
+
+def test_a_network_that_refuses_the_trial_image_is_used_as_it_is(tmp_path):
+    card = dataclasses.replace(CARD, model=f"{__name__}:Stubborn")
+    save_package(tmp_path / "w.safetensors", Stubborn(11), card)
+    predictor = load(tmp_path / "w.safetensors", device="cpu", trust_code=True)
+    assert isinstance(predictor.model.norm, torch.nn.BatchNorm2d)
+    assert predictor(picture()).labels.shape == (37, 51)
 
 
 def test_evaluation_counts_every_labeled_pixel_once(predictor, tmp_path):

@@ -18,7 +18,8 @@ def test_names_are_sorted_and_lead_to_rows() -> None:
 
 def test_reading_the_rows_needs_no_torch() -> None:
     code = (
-        "import sys; from roadseg.models import catalog; catalog.row('espnet'); print('torch' in sys.modules)"
+        "import sys; from roadseg.models import catalog; catalog.row('espnet'); "
+        "catalog.row('smp:unet/resnet18'); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
@@ -33,8 +34,36 @@ def test_unknown_model_names_the_nearest(typo: str, near: str) -> None:
 
 
 def test_unknown_model_lists_the_known() -> None:
-    with pytest.raises(RecipeError, match="known are espnet, espnet-c, fast-scnn, or your own"):
+    with pytest.raises(RecipeError, match=r"known are .*espnet, espnet-c, .*fast-scnn, .*or your own"):
         catalog.build("zzz", 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "stride"),
+    [
+        ("smp:deeplabv3plus/efficientnet-b4", "DeepLabV3+, efficientnet-b4", 4),
+        ("torchvision:fcn_resnet50", "FCN, ResNet-50", 8),
+    ],
+)
+def test_networks_of_other_libraries_have_rows(name: str, title: str, stride: int) -> None:
+    row = catalog.row(name)
+    assert (row.name, row.title, row.stride) == (name, title, stride)
+    assert row.paper.startswith("https://")
+    assert row.params == 0  # not measured
+    assert not catalog.is_code(name)
+    assert catalog.build(name.replace("efficientnet-b4", "resnet18"), 3).num_classes == 3
+
+
+@pytest.mark.parametrize("name", ["smp:", "smp:unet", "smp:unet/", "torchvision:", "smp:nets:unet"])
+def test_half_a_name_is_refused(name: str) -> None:
+    with pytest.raises(RecipeError, match=f"model {name}"):
+        catalog.build(name, 3)
+
+
+def test_only_a_path_to_a_callable_is_code() -> None:
+    assert catalog.is_code("os:system")
+    assert not catalog.is_code("smp:unet/resnet18")
+    assert not catalog.is_code("fast-scnn")
 
 
 def test_unknown_option_names_the_known() -> None:

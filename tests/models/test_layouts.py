@@ -34,11 +34,11 @@ def test_espnet_is_recognised_with_its_options(num_classes: int, alpha2: int, al
 @pytest.mark.parametrize("width", [32, 64])
 def test_fast_scnn_is_recognised_with_its_heads(aux: tuple[str, ...], width: int) -> None:
     options = {"aux": aux, "aux_width": width}
-    assert _detected("fast-scnn", 7, **options) == ("fast-scnn", 7, options)
+    assert _detected("fast-scnn", 7, **options) == ("fast-scnn", 7, {"stem_padding": 0, **options})
 
 
 def test_fast_scnn_without_heads() -> None:
-    assert _detected("fast-scnn", 19) == ("fast-scnn", 19, {})
+    assert _detected("fast-scnn", 19) == ("fast-scnn", 19, {"stem_padding": 0})
 
 
 @pytest.mark.parametrize(

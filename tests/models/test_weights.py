@@ -343,11 +343,12 @@ def test_tensors_of_another_kind_do_not_fit(odd: torch.Tensor, network: nn.Modul
         load_weights(network, state)
 
 
-def test_build_for_names_what_it_knows() -> None:
-    with pytest.raises(
-        WeightsError, match=r"recognises \(1 tensors, first a\); recognised are espnet, espnet-c"
-    ):
+def test_build_for_names_what_is_nearest() -> None:
+    with pytest.raises(WeightsError, match=r"recognizes \(1 tensors, first a\); name the network with"):
         build_for({"a": torch.zeros(1)})
+    almost = {"classifier.weight": torch.zeros(1), "conv.conv.weight": torch.zeros(1)}
+    with pytest.raises(WeightsError, match=r"nearest are sacmehta/espnet \(ESPNet by its authors"):
+        build_for(almost)
 
 
 def test_what_is_read_is_what_is_loaded() -> None:

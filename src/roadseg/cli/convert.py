@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from roadseg import __version__
 from roadseg.cli.pairs import pair_texts, parse_pairs
-from roadseg.cli.presets import Preset, preset_named, preset_of
 from roadseg.cli.terminal import Flag, Options, Talk, Terminal, size_text
-from roadseg.errors import InputError, LabelError, OutputError, RecipeError, WeightsError
+from roadseg.errors import InputError, OutputError, RecipeError, WeightsError
 from roadseg.recipes import Preprocess
 
 if TYPE_CHECKING:
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Convert"]
 
-_DESCRIBING = ("model", "options", "space", "preprocess", "preset")
+_DESCRIBING = ("model", "options", "space", "preprocess")
 _Text = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 _Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")]
 
@@ -34,19 +32,21 @@ _Name = Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="
 class Convert:
     """Turn a checkpoint into a weight file that says what it is.
 
-    Nothing in the checkpoint is executed. Known published files need no further flags.
+    Nothing in the checkpoint is executed. Files in a layout that roadseg knows (`roadseg models NAME`) need no
+    further flags: network, label space and preprocessing follow from it.
 
         roadseg convert espnet_p_2_q_8_camvid.pth -o espnet.safetensors
         roadseg convert mine.pth --model fast-scnn --space cityscapes-19 -o mine.safetensors
         roadseg convert runs/mine/best.safetensors --half -o small.safetensors
 
     Attributes:
-        old: A .pth or .safetensors file; one of roadseg's own is saved anew.
+        old: A .pth or .safetensors file, or a folder that save_pretrained of segmentation_models_pytorch wrote; one
+            of roadseg's own files is saved anew.
         new: The file to write, NAME.safetensors.
-        preset: What published weights are: espnet-camvid, espnet-cityscapes or espnet-c-cityscapes.
         model: Network (`roadseg models`), or package.module:callable (default: recognized from the weights).
         options: Options of the network, for example alpha2=2 alpha3=8.
-        space: Label space of the channels (`roadseg labels`), or a .txt file with one class name per line.
+        space: Label space of the channels (`roadseg labels`), or a .txt file with one class name per line (default:
+            that of the published files in this layout).
         preprocess: How its input is made: order=BGR mean=1,2,3 std=1,2,3 scale=1/255
             size=512,1024 (height, width) short_side=576.
         half: Store numbers in half precision.
@@ -60,7 +60,6 @@ class Convert:
     new: Annotated[
         Path, tyro.conf.arg(name="out", aliases=["-o"], metavar="NEW", help_behavior_hint="(required)")
     ]
-    preset: _Name = None
     model: _Name = None
     options: Options = ()
     space: _Name = None
@@ -84,11 +83,17 @@ class Convert:
             raise OutputError(
                 "is no name of a weight file", where=self.new, remedy=f"let it end in {WEIGHTS_SUFFIX}"
             )
-        checkpoint = read_state(self.old)
+        model_name, options, file = self.model, parse_pairs(self.options, "--options"), self.old
+        if self.old.is_dir():
+            from roadseg.models.smp import read_folder
+
+            model_name, _, found, file = read_folder(self.old)
+            options = found | options
+        checkpoint = read_state(file)
         if CARD_KEY in checkpoint.metadata:
             model, card = self._reread()
         else:
-            model, card = self._describe(checkpoint)
+            model, card = self._describe(checkpoint, model_name, options)
         card = dataclasses.replace(card, scores=(*card.scores, *map(_read_score, self.score)))
         save_package(self.new, model, card, torch.float16 if self.half else None)
         self._tell(card)
@@ -105,81 +110,36 @@ class Convert:
         provenance = dict(card.provenance) | ({"note": self.note} if self.note else {})
         return model, dataclasses.replace(card, license=self.license or card.license, provenance=provenance)
 
-    def _describe(self, checkpoint: "CheckpointFile") -> "tuple[nn.Module, WeightsCard]":
+    def _describe(
+        self, checkpoint: "CheckpointFile", model: str | None, options: Mapping[str, Any]
+    ) -> "tuple[nn.Module, WeightsCard]":
         """Build the network of a foreign checkpoint, load it, and make its card."""
-        from roadseg.inference import WeightsCard, file_sha256
-        from roadseg.models import build, load_weights
-        from roadseg.models.layouts import detect
+        from roadseg.inference import adopt
 
-        sha256 = file_sha256(self.old)
-        preset = preset_named(self.preset) if self.preset else preset_of(sha256)
-        found = detect(checkpoint.state)
-        name = self.model or (found.model if found else None) or (preset.model if preset else None)
-        if name is None:
-            raise WeightsError(
-                "holds the weights of no network that roadseg recognizes",
-                where=self.old,
-                remedy="name it with --model, as package.module:callable if it is your own",
-            )
-        options = dict(found.options) if found is not None and found.model == name else {}
-        options |= parse_pairs(self.options, "--options")
-        space = self._space(preset, found.num_classes if found is not None and found.model == name else None)
-        model = build(name, space.num_classes, **options)
-        report = load_weights(model, checkpoint)
-        if report.flushed:
-            self.terminal.note(
-                f"{report.flushed} denormal values were set to zero: they only slow processors down"
-            )
-        provenance = {"converted_from": self.old.name, "converted_by": f"roadseg {__version__}"}
-        provenance |= {"published": preset.source} if preset else {}
-        provenance |= {"note": self.note} if self.note else {}
-        return model, WeightsCard(
-            model=name,
+        given = _checked(parse_pairs(self.preprocess, "--preprocess"))
+        network, card = adopt(
+            checkpoint,
+            model=model,
             options=options,
-            space=space,
-            preprocess=self._preprocess(preset),
-            scores=() if preset is None else preset.scores,
-            license=self.license or (preset.license if preset else "unknown"),
-            provenance=provenance,
-            source_sha256=sha256,
+            labels=self._labels(),
+            preprocess=given,
+            license=self.license,
         )
-
-    def _space(self, preset: Preset | None, num_classes: int | None) -> "LabelSpace":
-        """Return the label space of the channels.
-
-        Raises:
-            LabelError: None was named, or it has another number of classes.
-        """
-        from roadseg.labels import space, space_names
-
-        fitting = [
-            name
-            for name in space_names()
-            if space(name).is_contiguous and space(name).num_classes == num_classes
-        ]
-        remedy = f"--space with {num_classes} classes: {', '.join(fitting)}, or a .txt file of class names"
-        if num_classes is None:
-            remedy = "--space NAME (`roadseg labels`), or a .txt file of class names"
-        name = self.space or (preset.space if preset else None)
-        if name is None:
-            raise LabelError("does not say what its channels mean", where=self.old, remedy=remedy)
-        chosen = _read_names(Path(name)) if name.endswith(".txt") else space(name)
-        if num_classes not in (None, chosen.num_classes):
-            raise LabelError(
-                f"has {num_classes} channels, but label space {chosen.name} has {chosen.num_classes} classes",
-                where=self.old,
-                remedy=remedy,
-            )
-        return chosen
-
-    def _preprocess(self, preset: Preset | None) -> Preprocess:
-        base = preset.preprocess if preset else Preprocess()
-        given = parse_pairs(self.preprocess, "--preprocess")
-        if not given and preset is None:
+        if flushed := card.provenance.get("denormals_set_to_zero"):
+            self.terminal.note(f"{flushed} denormal values were set to zero: they only slow processors down")
+        if not given and card.preprocess == Preprocess() and "published" not in card.provenance:
             self.terminal.note(
                 "note: no --preprocess was given; RGB with ImageNet's mean and std is recorded"
             )
-        return _with_values(base, given)
+        provenance = dict(card.provenance) | ({"note": self.note} if self.note else {})
+        return network, dataclasses.replace(card, provenance=provenance)
+
+    def _labels(self) -> "LabelSpace | None":
+        from roadseg.labels import space
+
+        if self.space is None:
+            return None
+        return _read_names(Path(self.space)) if self.space.endswith(".txt") else space(self.space)
 
     def _tell(self, card: "WeightsCard") -> None:
         size = self.new.stat().st_size
@@ -191,6 +151,7 @@ class Convert:
             f"  labels   {card.space.name}, {card.space.num_classes} classes",
             f"  input    {' '.join(pair_texts(dataclasses.asdict(card.preprocess)))}",
             f"  license  {card.license}",
+            *([f"  layout   {card.provenance['layout']}"] if "layout" in card.provenance else []),
             f"  try it:  roadseg predict street.jpg --weights {self.new}",
         )
 
@@ -213,8 +174,8 @@ _FORMS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 """The form of each value of the preprocessing."""
 
 
-def _with_values(base: Preprocess, given: Mapping[str, Any]) -> Preprocess:
-    """Return the preprocessing with some of its values replaced.
+def _checked(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return values of the preprocessing that have the right form.
 
     Raises:
         RecipeError: A key or a value does not fit.
@@ -227,7 +188,7 @@ def _with_values(base: Preprocess, given: Mapping[str, Any]) -> Preprocess:
         fits, remedy = _FORMS[key]
         if not fits(value):
             raise RecipeError(f"{key} is {value!r}", where="--preprocess", remedy=remedy)
-    return dataclasses.replace(base, **given)
+    return given
 
 
 def _read_names(path: Path) -> "LabelSpace":

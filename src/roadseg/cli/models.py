@@ -51,13 +51,41 @@ class Models:
 
     def _list(self, rows: "list[ModelRow]", weights: Mapping[str, tuple[Path, dict[str, Any]]]) -> None:
         networks = Table(
-            "network", "paper", "params", "GMAC", "stride", title="networks", title_justify="left", box=None
+            *(
+                "network",
+                "paper",
+                "year",
+                "params",
+                "GMACs",
+                "stride",
+                "published mIoU",
+                "layouts",
+                "weights' license",
+            ),
+            title="networks",
+            title_justify="left",
+            box=None,
         )
+        networks.columns[0].no_wrap = True
         for row in rows:
+            score = f"{row.scores[0].miou:g} {row.scores[0].on}" if row.scores else "-"
             networks.add_row(
-                row.name, row.title, f"{row.params / 1e6:.2f} M", f"{row.macs / 1e9:.1f}", str(row.stride)
+                row.name,
+                row.title,
+                str(row.year),
+                f"{row.params / 1e6:.2f} M",
+                f"{row.macs / 1e9:.1f}",
+                str(row.stride),
+                score,
+                ", ".join(_layouts(row)) or "-",
+                row.weights[0].license.partition(";")[0] if row.weights else "-",
             )
-        self.terminal.say(networks, "parameters and multiply-adds (at 2048x1024) for 19 classes", "")
+        self.terminal.say(
+            networks,
+            "params and GMACs (at 2048x1024) for 19 classes; layouts: published files that load, by publisher",
+            "also: smp:ARCHITECTURE/ENCODER, torchvision:NAME, and your own as package.module:callable",
+            "",
+        )
         packages = Table(
             "weights",
             "network",
@@ -92,14 +120,24 @@ class Models:
     def _show_network(self, row: "ModelRow") -> None:
         self.terminal.say(
             f"{row.name}: {row.title}",
-            f"  paper    {row.paper}",
-            f"  params   {row.params:,} (19 classes)",
-            f"  cost     {row.macs / 1e9:.2f} G multiply-adds at 2048x1024 (19 classes)",
+            f"  paper    {row.paper} ({row.year})",
+            *_size_lines(row),
             f"  stride   {row.stride}",
             f"  factory  {row.factory}",
         )
+        if row.aux_weights:
+            weights = ", ".join(f"{weight:g}" for weight in row.aux_weights)
+            self.terminal.say(f"  loss     auxiliary outputs weigh {weights}")
         for option, meaning in row.options.items():
             self.terminal.say(f"  option   {option}: {meaning}")
+        for score in row.scores:
+            self.terminal.say(f"  score    {score.miou:g} mIoU on {score.on} ({score.by})")
+        for files in row.weights:
+            self.terminal.say(f"  weights  {files.where} [{files.layout}]; license: {files.license}")
+        if row.weights:
+            self.terminal.say(f"           then: roadseg convert FILE -o {row.name}.safetensors")
+        if row.note:
+            self.terminal.say(f"  note     {row.note}")
         self.terminal.emit(_network_json(row))
 
     def _show_weights(self, path: Path, card: dict[str, Any]) -> None:
@@ -124,8 +162,22 @@ class Models:
         self.terminal.emit(_weights_json(path.name.removesuffix(".safetensors"), path, card))
 
 
+def _size_lines(row: "ModelRow") -> list[str]:
+    if not row.params:  # networks of other libraries are not measured
+        return []
+    return [
+        f"  params   {row.params:,} (19 classes)",
+        f"  cost     {row.macs / 1e9:.2f} G multiply-adds at 2048x1024 (19 classes)",
+    ]
+
+
+def _layouts(row: "ModelRow") -> list[str]:
+    """Return the publishers of the layouts that load into a network."""
+    return list(dict.fromkeys(weights.layout.partition("/")[0] for weights in row.weights))
+
+
 def _network_json(row: "ModelRow") -> dict[str, Any]:
-    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in asdict(row).items()}
+    return asdict(row)
 
 
 def _weights_json(name: str, path: Path, card: dict[str, Any]) -> dict[str, Any]:

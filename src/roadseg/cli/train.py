@@ -196,6 +196,10 @@ class TrainProgress:
     def __exit__(self, *_error: object) -> None:
         self.stack.close()
 
+    def prepared(self, start: str) -> None:
+        """Say what the network starts from."""
+        self.terminal.note(f"starts from {start}")
+
     def started(self, step: int, steps: int) -> None:
         """Draw the bar."""
         self.step = step

@@ -20,6 +20,7 @@ from roadseg.labels import LabelSpace
 from roadseg.media import write_bytes
 from roadseg.models import build, load_weights, read_state
 from roadseg.models.bundled import CARD_KEY, WEIGHTS_SUFFIX, bundled_weights
+from roadseg.models.catalog import is_code
 from roadseg.recipes import Preprocess
 
 __all__ = ["WeightsCard", "bundled_weights", "file_sha256", "find_weights", "load_package", "save_package"]
@@ -111,21 +112,21 @@ def load_package(path: str | Path, *, trust_code: bool = False) -> tuple[nn.Modu
     """Build the network that a weight file describes and load its weights, in evaluation mode.
 
     Args:
-        path: A file written by `save_package`.
+        path: A file written by `save_package`, or a checkpoint of another code base in a layout that roadseg
+            recognizes (`roadseg.inference.adopt`).
         trust_code: Also accept a network that the file names as ``package.module:callable``. That imports and calls
             whatever the file names: say yes only to files of your own.
 
     Raises:
-        WeightsError: The file is no roadseg weight file, does not fit its own description, or names code.
+        WeightsError: The file is not recognized, does not fit its own description, or names code.
+        LabelError: A recognized checkpoint has a number of classes that no published one has.
     """
     path = Path(path)
     checkpoint = read_state(path)
     if CARD_KEY not in checkpoint.metadata:
-        raise WeightsError(
-            "holds weights without a description",
-            where=path,
-            remedy="run `roadseg convert` on it first, which records model, label space and preprocessing",
-        )
+        from roadseg.inference.foreign import adopt  # which makes cards
+
+        return adopt(checkpoint)
     try:
         card = WeightsCard.from_json(json.loads(checkpoint.metadata[CARD_KEY]))
     except (KeyError, TypeError, ValueError, LabelError) as error:
@@ -134,7 +135,7 @@ def load_package(path: str | Path, *, trust_code: bool = False) -> tuple[nn.Modu
             where=path,
             remedy="convert it again, or update roadseg",
         ) from error
-    if ":" in card.model and not trust_code:
+    if is_code(card.model) and not trust_code:
         raise WeightsError(
             f"names code to run, {card.model}, which was refused",
             where=path,

@@ -1,5 +1,6 @@
 """The one way from an image to a `Prediction`: preprocess, strategy, decode."""
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
@@ -19,6 +20,7 @@ from roadseg.inference.strategies import Strategy, Whole
 from roadseg.labels import LabelSpace
 from roadseg.media import Prediction, read_image
 from roadseg.models.bundled import DEFAULT_WEIGHTS
+from roadseg.models.fusing import fuse as fuse_norms
 from roadseg.models.output import SegmentationModel
 
 __all__ = ["DEFAULT_WEIGHTS", "ImageLike", "Predictor", "load", "predict"]
@@ -31,7 +33,8 @@ class Predictor:
     """A network with everything needed to use it.
 
     Args:
-        model: The network; it is moved to the device and set to evaluation mode.
+        model: The network; it is moved to the device and set to evaluation mode, and otherwise stays as it is, so that
+            one in training can be scored. `load` makes faster ones.
         card: Label space and preprocessing of the weights.
         strategy: How the network is run over an image.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
@@ -143,6 +146,7 @@ def load(
     device: str = "auto",
     strategy: Strategy | None = None,
     trust_code: bool = False,
+    fuse: bool = True,
 ) -> Predictor:
     """Return a `Predictor` for bundled weights or for a weight file.
 
@@ -151,12 +155,18 @@ def load(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         strategy: How the network is run over an image; None for the whole image at once.
         trust_code: Also accept a file whose network is ``package.module:callable``; see `load_package`.
+        fuse: Fold batch normalizations into the convolutions before them, which is faster and computes the same but
+            for rounding. False keeps the parameters as they stand in the file, to train or save them.
 
     Raises:
         InputError: There is no such name or file.
         WeightsError: The file is not usable.
     """
     model, card = load_package(find_weights(weights), trust_code=trust_code)
+    if fuse:
+        # A network that refuses the small trial image raises one of these and is unchanged: it runs as it is.
+        with contextlib.suppress(RuntimeError, ValueError):
+            fuse_norms(model)
     return Predictor(model, card, strategy=strategy, device=device)
 
 

@@ -12,11 +12,20 @@ from roadseg.models.catalog import ModelRow, build, names, row
 if TYPE_CHECKING:
     from roadseg.models.layouts import Detected, detect
     from roadseg.models.output import Output, SegmentationModel
-    from roadseg.models.weights import CheckpointFile, LoadReport, build_for, load_weights, read_state
+    from roadseg.models.transfer import ClassTransfer, class_axes, load_encoder, load_for_classes
+    from roadseg.models.weights import (
+        CheckpointFile,
+        LoadReport,
+        build_for,
+        load_weights,
+        read_state,
+        recognize,
+    )  # fmt: skip
 
 __all__ = [
     "DEFAULT_WEIGHTS",
     "CheckpointFile",
+    "ClassTransfer",
     "Detected",
     "LoadReport",
     "ModelRow",
@@ -25,24 +34,33 @@ __all__ = [
     "build",
     "build_for",
     "bundled_weights",
+    "class_axes",
     "detect",
+    "load_encoder",
+    "load_for_classes",
     "load_weights",
     "names",
     "read_card",
     "read_state",
+    "recognize",
     "row",
 ]
 
 _LAZY = {
     "CheckpointFile": "weights",
+    "ClassTransfer": "transfer",
     "Detected": "layouts",
     "LoadReport": "weights",
     "Output": "output",
     "SegmentationModel": "output",
     "build_for": "weights",
+    "class_axes": "transfer",
     "detect": "layouts",
+    "load_encoder": "transfer",
+    "load_for_classes": "transfer",
     "load_weights": "weights",
     "read_state": "weights",
+    "recognize": "weights",
 }
 
 

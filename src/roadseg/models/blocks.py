@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["adaptive_avg_pool", "conv_bn_relu", "resize"]
+__all__ = ["AdaptiveAvgPool", "adaptive_avg_pool", "conv_bn_relu", "resize"]
 
 
 def conv_bn_relu(
@@ -36,9 +36,12 @@ def resize(x: torch.Tensor, size: tuple[int, int], align_corners: bool) -> torch
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
-def _pooling_matrix(length: int, bins: int, like: torch.Tensor) -> torch.Tensor:
-    """Return ``[bins, length]`` whose row i averages positions floor(i*L/b) .. ceil((i+1)*L/b) - 1."""
-    index = torch.arange(bins, device=like.device)
+def _pooling_matrix(length: int, bins: int, like: torch.Tensor, least: int = 1) -> torch.Tensor:
+    """Return ``[max(bins, least), length]`` whose row i averages positions floor(i*L/b) .. ceil((i+1)*L/b) - 1.
+
+    Rows beyond ``bins`` repeat the last one.
+    """
+    index = torch.arange(torch.sym_max(bins, least), device=like.device).clamp(max=bins - 1)
     start = (index * length).div(bins, rounding_mode="floor")
     stop = ((index + 1) * length + bins - 1).div(bins, rounding_mode="floor")
     position = torch.arange(length, device=like.device)
@@ -46,11 +49,31 @@ def _pooling_matrix(length: int, bins: int, like: torch.Tensor) -> torch.Tensor:
     return inside.to(like.dtype) / (stop - start)[:, None].to(like.dtype)
 
 
-def adaptive_avg_pool(x: torch.Tensor, bins: int) -> torch.Tensor:
-    """Average ``[B, C, H, W]`` over a grid of ``bins`` x ``bins`` cells, to ``[B, C, bins, bins]``.
+def adaptive_avg_pool(x: torch.Tensor, bins: int | tuple[int, int], least: int = 1) -> torch.Tensor:
+    """Average ``[B, C, H, W]`` over a grid of cells, to ``[B, C, rows, columns]``.
 
     Equal to ``torch.nn.functional.adaptive_avg_pool2d``, written as two small matrix products because the exporter to
     ONNX gives silently wrong graphs for the built-in at dynamic sizes (bins of 2, 3 and 6).
+
+    Args:
+        x: Feature maps.
+        bins: Rows and columns of the grid, one number for both; they may follow from the size of ``x``.
+        least: Rows and columns returned at least: a smaller grid has its last cell repeated. 2 is for grids that follow
+            from the size, as the exporter treats a side of 1 apart; resizing gives the same from one cell or two alike.
     """
     height, width = x.shape[-2:]
-    return _pooling_matrix(height, bins, x) @ x @ _pooling_matrix(width, bins, x).transpose(0, 1)
+    rows, columns = bins if isinstance(bins, tuple) else (bins, bins)
+    vertical, horizontal = _pooling_matrix(height, rows, x, least), _pooling_matrix(width, columns, x, least)
+    return vertical @ x @ horizontal.transpose(0, 1)
+
+
+class AdaptiveAvgPool(nn.Module):
+    """`adaptive_avg_pool` to a grid of ``bins`` x ``bins`` cells, as a layer."""
+
+    def __init__(self, bins: int) -> None:
+        super().__init__()
+        self.bins = bins
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``[B, C, h, w]`` to ``[B, C, bins, bins]``."""
+        return adaptive_avg_pool(x, self.bins)

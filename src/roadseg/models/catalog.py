@@ -3,8 +3,11 @@
 The facts stand in ``cards/``, one TOML file per family; ``figures.json`` holds the sizes, measured from the networks
 themselves (``python -m tests.write_model_figures``).
 
-Wherever a model name is taken, ``package.module:callable`` is taken too: the callable gets the number of classes and
-the options, and returns a `roadseg.models.output.SegmentationModel`.
+Wherever a model name is taken, these are taken too:
+
+* ``smp:ARCHITECTURE/ENCODER`` and ``torchvision:NAME``: networks of other libraries (`roadseg.models.generic`).
+* ``package.module:callable``: the callable gets the number of classes and the options, and returns a
+  `roadseg.models.output.SegmentationModel`.
 """
 
 import difflib
@@ -12,18 +15,19 @@ import importlib
 import inspect
 import json
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from roadseg.errors import RecipeError
+from roadseg.models.generic import LIBRARIES, generic, split
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelRow", "PublishedScore", "PublishedWeights", "build", "names", "row"]
+__all__ = ["ModelRow", "PublishedScore", "PublishedWeights", "build", "is_code", "names", "row"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +70,12 @@ class ModelRow:
         year: Year of the paper.
         family: Module of `roadseg.models` it lives in.
         factory: ``module:callable`` that builds it.
+        fixed: Keyword arguments of the factory that make it this network, such as its trunk.
         paper: Link to the paper.
-        options: Keyword arguments of the factory, each with its meaning.
+        options: Other keyword arguments of the factory, each with its meaning.
         stride: Image pixels per logit cell.
-        params: Parameters for 19 classes, all options at their defaults.
-        macs: Multiply-adds for 19 classes at 1024 x 2048, same options.
+        params: Parameters for 19 classes, all options at their defaults; 0 if not measured.
+        macs: Multiply-adds for 19 classes at 1024 x 2048, same options; 0 if not measured.
         aux_weights: Weights of its auxiliary outputs in the loss, as published; empty if it has none.
         scores: Published scores.
         weights: Published weight files that can be loaded.
@@ -86,6 +91,7 @@ class ModelRow:
     stride: int
     params: int
     macs: int
+    fixed: Mapping[str, object] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     aux_weights: tuple[float, ...] = ()
     scores: tuple[PublishedScore, ...] = ()
@@ -106,8 +112,12 @@ def _rows() -> Mapping[str, ModelRow]:
         family = card.name.removesuffix(".toml")
         tables = tomllib.loads(card.read_text(encoding="utf-8"))
         shared = tables.pop("family", {})
+        meanings = shared.pop("options", {})  # of options that several networks of the family have
         for name, table in tables.items():
-            rows[name] = _row(name, {"family": family, **shared, **table, **figures.get(name, _UNMEASURED)})
+            table = {"family": family, **shared, **table, **figures.get(name, _UNMEASURED)}
+            if isinstance(table.get("options"), list):
+                table["options"] = {option: meanings[option] for option in table["options"]}
+            rows[name] = _row(name, table)
     return dict(sorted(rows.items()))
 
 
@@ -124,27 +134,43 @@ def names() -> tuple[str, ...]:
 
 
 def row(name: str) -> ModelRow:
-    """Return the facts about the network called ``name``.
+    """Return the facts about the network called ``name``: one of the catalog, ``smp:...`` or ``torchvision:...``.
+
+    Of the latter two neither size nor encoder is looked up, which would take the libraries themselves.
 
     Raises:
         RecipeError: If there is none; the error names the nearest ones.
     """
     if name in _rows():
         return _rows()[name]
+    facts = generic(name)
+    if facts is not None:
+        return _row(name, {**facts, **_UNMEASURED})
     near = difflib.get_close_matches(name.lower().replace("_", "-"), names(), n=2, cutoff=0.5)
-    known = f"known are {', '.join(names())}, or your own as package.module:callable"
+    known = (
+        f"known are {', '.join(names())}, smp:ARCHITECTURE/ENCODER, torchvision:NAME, or your own as "
+        "package.module:callable"
+    )
     raise RecipeError(
         f"there is no model called {name!r}",
         remedy=f"did you mean {' or '.join(near)}? ({known})" if near else known,
     )
 
 
+def is_code(name: str) -> bool:
+    """Tell whether a name is ``package.module:callable``, which imports and runs whatever code it names.
+
+    Names of other libraries (``smp:...``) are not: they are looked up among those that the libraries list.
+    """
+    return ":" in name and name.partition(":")[0] not in LIBRARIES
+
+
 def build(name: str, num_classes: int, **options: object) -> "nn.Module":
     """Build a network with fresh weights.
 
     Args:
-        name: A catalog name, or ``package.module:callable``. The latter imports and runs code: never pass on a name
-            that was read from a file of unknown origin.
+        name: A catalog name, ``smp:ARCHITECTURE/ENCODER``, ``torchvision:NAME``, or ``package.module:callable``. The
+            last imports and runs code (`is_code`): never pass on such a name from a file of unknown origin.
         num_classes: Channels of the logits.
         **options: Keyword arguments of its factory (`ModelRow.options`).
 
@@ -153,11 +179,13 @@ def build(name: str, num_classes: int, **options: object) -> "nn.Module":
     """
     if num_classes < 1:
         raise RecipeError(f"cannot have {num_classes} classes", where=f"model {name}")
-    entry = None if ":" in name else row(name)
+    entry = None if is_code(name) else row(name)
     factory = _import_factory(name if entry is None else entry.factory)
-    _check_options(name, factory, options)
+    positional = (num_classes, *split(name)[1:])
+    fixed = entry.fixed if entry else {}
+    _check_options(name, factory, options, len(positional), fixed)
     try:
-        model = factory(num_classes, **options)
+        model = factory(*positional, **fixed, **options)
     except (TypeError, ValueError) as error:
         raise RecipeError(str(error), where=f"model {name}") from error
     return _as_module(name, model)
@@ -180,7 +208,13 @@ def _import_factory(path: str) -> Callable[..., object]:
     return factory
 
 
-def _check_options(name: str, factory: Callable[..., object], options: Mapping[str, object]) -> None:
+def _check_options(
+    name: str,
+    factory: Callable[..., object],
+    options: Mapping[str, object],
+    positional: int,
+    fixed: Collection[str],
+) -> None:
     """Name the options that the factory does not take, beside those that it does."""
     try:
         parameters = inspect.signature(factory).parameters.values()
@@ -188,7 +222,7 @@ def _check_options(name: str, factory: Callable[..., object], options: Mapping[s
         return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
-    known = [parameter.name for parameter in parameters][1:]
+    known = [each.name for each in list(parameters)[positional:] if each.name not in fixed]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise RecipeError(

@@ -124,6 +124,8 @@ class ResNet(nn.Module):
         stem: "plain" is one 7x7 convolution, "deep" three 3x3 convolutions.
         stem_widths: Channels after each convolution of a deep stem.
         ceil_mode: Whether the max pooling keeps a last half window, which makes some published maps one cell larger.
+        pool_padding: Cells before the map at which the max pooling begins: 1, or 0 as in the published SE-ResNeXt
+            weights. There are as many cells either way.
         output_stride: 32, 16 or 8: the last stages keep their resolution and are dilated instead.
         groups: Groups of the 3x3 convolutions (bottlenecks only), 32 for ResNeXt.
         group_width: Channels per group in the first stage, 4 for ResNeXt 32x4d.
@@ -144,6 +146,7 @@ class ResNet(nn.Module):
         stem: Stem = "plain",
         stem_widths: tuple[int, int, int] = (64, 64, 128),
         ceil_mode: bool = False,
+        pool_padding: int = 1,
         output_stride: int = 32,
         groups: int = 1,
         group_width: int = 64,
@@ -168,7 +171,7 @@ class ResNet(nn.Module):
             self.conv1 = nn.Conv2d(3, channels, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1, ceil_mode=ceil_mode)
+        self.maxpool = _max_pool(pool_padding, ceil_mode)
         block: type[BasicBlock] | type[Bottleneck] = BasicBlock if basic else Bottleneck
         options = {} if basic else {"groups": groups, "group_width": group_width, "squeeze": squeeze}
         strides = [min(4 * 2**stage, output_stride) for stage in range(4)]
@@ -202,6 +205,14 @@ class ResNet(nn.Module):
         x2 = self.layer2(x1)
         x3 = self.layer3(x2)
         return x1, x2, x3, self.layer4(x3)
+
+
+def _max_pool(padding: int, ceil_mode: bool) -> nn.Module:
+    """Pool 3x3 windows to half the size, rounded up; with padding 0 the first window begins at the first cell."""
+    if padding:
+        return nn.MaxPool2d(3, 2, padding, ceil_mode=ceil_mode)
+    # Zeros never win against rectified values: padding with them at the end just cuts the last windows.
+    return nn.Sequential(nn.ZeroPad2d((0, 2, 0, 2)), nn.MaxPool2d(3, 2))
 
 
 def _deep_stem(widths: tuple[int, int, int]) -> nn.Sequential:

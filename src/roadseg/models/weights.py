@@ -19,9 +19,13 @@ from torch import nn
 
 from roadseg.errors import WeightsError
 from roadseg.models import catalog
-from roadseg.models.layouts import detect
+from roadseg.models.layouts import Detected, Layout, layout_of, nearest
+from roadseg.models.segformer_hf import is_hugging_face, original_names
 
-__all__ = ["CheckpointFile", "LoadReport", "build_for", "load_weights", "read_state"]
+__all__ = [
+    "CheckpointFile", "LoadReport", "as_checkpoint", "build_for", "in_our_names", "load_weights", "read_state",
+    "recognize",
+]  # fmt: skip
 
 _WRAPPERS = ("state_dict", "model", "model_state", "net", "ema")
 _PREFIXES = ("module.", "_orig_mod.")
@@ -86,9 +90,9 @@ def read_state(path: str | Path) -> CheckpointFile:
     kind = _container(path)
     if kind == "safetensors":
         state, metadata = _read_safetensors(path)
-        return CheckpointFile(_strip_prefixes(state), metadata, path)
+        return CheckpointFile(_plain_names(state), metadata, path)
     content, metadata = _unwrap(_read_torch(path, mmap=kind == "zip"))
-    return CheckpointFile(_strip_prefixes(_only_tensors(content, path)), metadata, path)
+    return CheckpointFile(_plain_names(_only_tensors(content, path)), metadata, path)
 
 
 def load_weights(
@@ -110,8 +114,8 @@ def load_weights(
     Raises:
         WeightsError: If ``strict`` and something does not fit or is not finite, or if nothing fits at all.
     """
-    file = _as_checkpoint(source)
-    given = dict(file.state)
+    file = as_checkpoint(source)
+    given = in_our_names(file.state)
     targets = {key: value for key, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
     filled = _fill_counters(given, targets)
     fitting = {key: given[key] for key in targets if key in given and _fits(given[key], targets[key])}
@@ -119,7 +123,7 @@ def load_weights(
     missing = tuple(key for key in targets if key not in given)
     unexpected = tuple(key for key in given if key not in targets)
     if (strict and (missing or unexpected or mismatched)) or not fitting:
-        raise _misfit(model, file, targets, (missing, unexpected, mismatched))
+        raise _misfit(model, file, given, targets, (missing, unexpected, mismatched))
     prepared, flushed = {}, 0
     for key, value in fitting.items():
         prepared[key], count = _flush_denormals(value.to(targets[key].dtype))
@@ -136,22 +140,49 @@ def build_for(source: str | Path | CheckpointFile | Mapping[str, torch.Tensor]) 
     Raises:
         WeightsError: If the weights are of no known network, or the file cannot be read.
     """
-    file = _as_checkpoint(source)
-    found = detect(file.state)
-    if found is None:
-        raise WeightsError(
-            f"holds the weights of no network that roadseg recognises ({len(file.state)} tensors, first "
-            f"{_listed(tuple(file.state))})",
-            where=file.path,
-            remedy=f"recognised are {', '.join(catalog.names())}; name the model to load it all the same",
-        )
+    _, found = recognize(source)
     return catalog.build(found.model, found.num_classes, **found.options)
 
 
-def _as_checkpoint(source: str | Path | CheckpointFile | Mapping[str, torch.Tensor]) -> CheckpointFile:
+def recognize(
+    source: str | Path | CheckpointFile | Mapping[str, torch.Tensor],
+) -> tuple[Layout, Detected]:
+    """Tell which network a file's weights belong to, and in which published layout they are.
+
+    Raises:
+        WeightsError: If the weights are of no known network, or the file cannot be read.
+    """
+    file = as_checkpoint(source)
+    pair = layout_of(file.state)
+    if pair is None:
+        near = nearest(file.state)
+        raise WeightsError(
+            f"holds the weights of no network that roadseg recognizes ({len(file.state)} tensors, first "
+            f"{_listed(tuple(file.state))})",
+            where=file.path,
+            remedy=(
+                f"nearest are {'; '.join(f'{layout.name} ({layout.title})' for layout in near)}; "
+                if near
+                else ""
+            )
+            + "name the network with `roadseg convert FILE --model NAME` if it is your own",
+        )
+    return pair
+
+
+def as_checkpoint(source: str | Path | CheckpointFile | Mapping[str, torch.Tensor]) -> CheckpointFile:
+    """Read a file; weights that are there already are passed on."""
     if isinstance(source, CheckpointFile):
         return source
     return CheckpointFile(dict(source)) if isinstance(source, Mapping) else read_state(source)
+
+
+def in_our_names(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Translate the names of a published layout; names of no known layout stay."""
+    pair = layout_of(state)
+    if pair is None:
+        return dict(state)
+    return {ours: state[theirs] for theirs, ours in pair[0].to_ours(state).items()}
 
 
 # Reading
@@ -250,6 +281,12 @@ def _only_tensors(content: object, path: Path) -> dict[str, torch.Tensor]:
     return {str(key): value.detach() for key, value in content.items()}
 
 
+def _plain_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Take off what wrappers put before the names, and what Hugging Face made of them."""
+    state = _strip_prefixes(state)
+    return original_names(state) if is_hugging_face(state) else state
+
+
 def _strip_prefixes(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Take off the prefixes that every name shares, and the counter of ``torch.optim.swa_utils.AveragedModel``."""
     averaged = {key: value for key, value in state.items() if key != "n_averaged"}
@@ -308,11 +345,12 @@ def _check_finite(
 def _misfit(
     model: nn.Module,
     file: CheckpointFile,
+    given: Mapping[str, torch.Tensor],
     targets: Mapping[str, torch.Tensor],
     problems: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]],
 ) -> WeightsError:
     missing, unexpected, mismatched = problems
-    shapes = tuple(f"{key} {_shape(file.state[key])} instead of {_shape(targets[key])}" for key in mismatched)
+    shapes = tuple(f"{key} {_shape(given[key])} instead of {_shape(targets[key])}" for key in mismatched)
     parts = [
         f"{len(keys)} {text} ({_listed(keys)})"
         for keys, text in (
@@ -322,11 +360,11 @@ def _misfit(
         )
         if keys
     ]
-    found = detect(file.state)
+    pair = layout_of(file.state)
     return WeightsError(
         f"does not fit {type(model).__name__} with its {len(targets)} tensors: {', '.join(parts)}",
         where=file.path,
-        remedy=f"this looks like {found}" if found else "load it into the network that it was made for",
+        remedy=f"this looks like {pair[1]}" if pair else "load it into the network that it was made for",
     )
 
 

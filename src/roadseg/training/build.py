@@ -8,15 +8,12 @@ from torch.utils.data import Dataset
 
 from roadseg.data import MixedDataset, RoadDataset, Sample, Source, TrainTransform, count_pixels, open_source
 from roadseg.errors import RecipeError
-from roadseg.inference import find_weights
 from roadseg.losses import CrossEntropyLoss, enet_weights, median_frequency_weights
-from roadseg.models import build as build_network
-from roadseg.models import load_weights
-from roadseg.recipes import SGD, AdamW, Augment, CrossEntropy, Data, Model, Optimizer
+from roadseg.recipes import SGD, AdamW, Augment, CrossEntropy, Data, Optimizer
 from roadseg.training.distributed import World
 from roadseg.training.optim import parameter_groups
 
-__all__ = ["build_dataset", "build_loss", "build_model", "build_optimizer", "build_source", "build_transform"]
+__all__ = ["build_dataset", "build_loss", "build_optimizer", "build_source", "build_transform"]
 
 
 def build_source(data: Data) -> Source:
@@ -66,14 +63,6 @@ def build_dataset(data: Data, source: Source, transform: TrainTransform) -> tupl
         return real, len(real), 0
     rendered = RoadDataset(open_source(data.synthetic.root), "train", transform)
     return MixedDataset(real, rendered), len(real), len(rendered)
-
-
-def build_model(spec: Model, num_classes: int) -> nn.Module:
-    """Build the network and load the checkpoint that the recipe starts from, if any."""
-    model = build_network(spec.name, num_classes, **spec.options)
-    if spec.weights is not None:
-        load_weights(model, find_weights(spec.weights))
-    return model
 
 
 def build_loss(

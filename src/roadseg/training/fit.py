@@ -33,11 +33,11 @@ from roadseg.inference import (
 )
 from roadseg.inference.evaluation import evaluate, protocol_of
 from roadseg.metrics import Confusion, Scores
+from roadseg.models import build as build_network
 from roadseg.recipes import Recipe
 from roadseg.training.build import (
     build_dataset,
     build_loss,
-    build_model,
     build_optimizer,
     build_source,
     build_transform,
@@ -46,6 +46,7 @@ from roadseg.training.checkpoint import check_same_recipe, load_state, save_stat
 from roadseg.training.distributed import World, join, leave
 from roadseg.training.optim import averaged, learning_rate
 from roadseg.training.report import Reporter, Silent, append_metrics, keep_metrics_until, write_run
+from roadseg.training.start import start_from
 
 __all__ = ["FitResult", "fit"]
 
@@ -136,7 +137,9 @@ class Run:
         self.steps = recipe.epochs * self.steps_per_epoch
         self.real, self.rendered = real, rendered
 
-        model = build_model(recipe.model, self.source.target.num_classes)
+        model = build_network(recipe.model.name, self.source.target.num_classes, **recipe.model.options)
+        if recipe.model.weights is not None:
+            report.prepared(start_from(model, recipe.model, self.source.target))
         if world.size > 1 and world.device.type == "cuda":  # torch has no synchronized normalization on CPU
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         self.model = model.to(world.device).to(memory_format=torch.channels_last).train()

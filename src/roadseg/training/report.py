@@ -20,6 +20,9 @@ __all__ = ["Reporter", "Silent", "append_metrics", "keep_metrics_until", "write_
 class Reporter(Protocol):
     """Hears of a run's progress, for example to draw a progress bar."""
 
+    def prepared(self, start: str) -> None:
+        """The network was loaded from a checkpoint; ``start`` says what was taken."""
+
     def started(self, step: int, steps: int) -> None:
         """The run starts (or resumes) at a step."""
 
@@ -35,6 +38,9 @@ class Reporter(Protocol):
 
 class Silent:
     """A reporter that says nothing."""
+
+    def prepared(self, start: str) -> None:
+        """Say nothing."""
 
     def started(self, step: int, steps: int) -> None:
         """Say nothing."""

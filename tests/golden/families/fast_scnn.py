@@ -15,6 +15,4 @@ def _logits_and_stem(model: nn.Module, images: torch.Tensor, golden: Golden) -> 
     return [logits, *(model.auxlayer(features) for features in stem if hasattr(model, "auxlayer"))]
 
 
-TABLE = {
-    "tramac/fast-scnn": Entry(options=lambda found, golden: {"stem_padding": 0}, outputs=_logits_and_stem)
-}
+TABLE = {"tramac/fast-scnn": Entry(outputs=_logits_and_stem)}

@@ -71,6 +71,7 @@ class Layout:
         renames: Pairs of name patterns, theirs and ours; the first that fits a name translates it, other names are
             the same. ``{x}`` stands for one part between dots, ``{rest}`` for everything up to the end; a pair uses
             the same placeholders on both sides, so that it can be read in both directions.
+        dropped: Patterns of published names that have no place in ours, such as constants.
         conventions: How to use them, by number of classes.
     """
 
@@ -80,6 +81,7 @@ class Layout:
     marks: tuple[str, ...]
     recognize: Callable[[Weights], Detected | None]
     renames: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[str, ...] = ()
     conventions: Mapping[int, Convention] = field(default_factory=dict)
 
     def detect(self, weights: Weights) -> Detected | None:
@@ -89,8 +91,10 @@ class Layout:
         return self.recognize(weights)
 
     def to_ours(self, names: Iterable[str]) -> dict[str, str]:
-        """Map published names to ours."""
-        return translate(names, self.renames)
+        """Map published names to ours, without those that have no place there."""
+        dropped = [_compile(pattern) for pattern in self.dropped]
+        kept = (name for name in names if not any(pattern.fullmatch(name) for pattern in dropped))
+        return translate(kept, self.renames)
 
     def to_theirs(self, names: Iterable[str]) -> dict[str, str]:
         """Map our names to the published ones."""

@@ -1,0 +1,3 @@
+from tests.golden.entry import Entry
+
+TABLE = {"nvidia-main/hrnet": Entry(), "mseg/hrnet": Entry()}

@@ -1,0 +1,3 @@
+from tests.golden.entry import Entry
+
+TABLE = {"semseg/pspnet": Entry(), "fast-seg/pspnet": Entry()}

@@ -1,0 +1,3 @@
+from tests.golden.entry import Entry
+
+TABLE = {"fast-seg/swiftnet": Entry()}
