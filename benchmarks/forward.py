@@ -13,9 +13,9 @@ Prints a table; ``--out`` writes the measurements with what they depend on as JS
 - half: the fused network in float16 (CUDA only).
 
 Modes take turns within each repeat, so a busy machine slows all of them alike. Read the speed, which is the median over
-the turns of eager's time over the mode's time in the same turn, rather than the milliseconds. ``--clock cpu`` counts the
-time the processor worked for the process, which a busy machine disturbs least; use it with one thread. ``differs`` is
-the largest deviation from eager's logits, relative to the largest logit.
+the turns of eager's time over the mode's time in the same turn, rather than the milliseconds. ``--clock cpu`` counts
+the time the processor worked for the process, which a busy machine disturbs least; use it with one thread. ``differs``
+is the largest deviation from eager's logits, relative to the largest logit.
 
 Each network is timed in a process of its own, in which it may neither take more memory than the machine has left
 ("out of memory") nor compile for longer than ``--compile-limit``; then it is measured again without that mode. Memory

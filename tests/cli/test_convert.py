@@ -103,8 +103,29 @@ def test_what_is_given_goes_before_the_layout(run, old, tmp_path):
 
 
 def test_recognized_checkpoints_predict_without_conversion(run, old, photo, tmp_path):
-    assert run("predict", photo, "--weights", old, "--out", tmp_path / "out").code == 0
+    result = run("predict", photo, "--weights", old, "--out", tmp_path / "out")
+    assert result.code == 0
+    assert (
+        "old.pth is taken for espnet alpha2=1 alpha3=2 skip=concat of sacmehta/espnet: labels camvid-12"
+        in result.err
+    )
     assert load(old).space == space("camvid-12")
+
+
+def test_folders_of_segmentation_models_pytorch(run, photo, tmp_path):
+    library = pytest.importorskip("segmentation_models_pytorch")
+    torch.manual_seed(0)
+    theirs = library.Unet("resnet18", encoder_weights=None, classes=11, decoder_channels=(32, 16, 16, 8, 8))
+    theirs.save_pretrained(tmp_path / "folder")
+    new = tmp_path / "new.safetensors"
+    result = run("convert", tmp_path / "folder", "--space", "camvid-11", "-o", new)
+    assert result.code == 0
+    model, card = load_package(new)
+    assert card.model == "smp:unet/resnet18"
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        assert torch.allclose(model(image).logits, theirs.eval()(image), atol=1e-5)
+    assert run("predict", photo, "--weights", new, "--out", tmp_path / "out").code == 0
 
 
 def test_every_value_of_the_preprocessing_has_a_form():

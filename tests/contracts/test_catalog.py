@@ -9,6 +9,7 @@ import torch
 
 from roadseg.models import catalog
 from roadseg.models.layouts import detect, layouts
+from roadseg.models.weights import in_our_names
 from tests.write_model_figures import CLASSES, multiply_adds, parameters
 
 
@@ -45,6 +46,11 @@ def test_is_recognised_from_its_weights(name: str, model: torch.nn.Module) -> No
     assert {key: value.shape for key, value in again.items()} == {
         key: value.shape for key, value in model.state_dict().items()
     }
+
+
+def test_its_own_names_are_not_translated(name: str, model: torch.nn.Module) -> None:
+    state = model.state_dict()
+    assert list(in_our_names(state)) == list(state)
 
 
 def test_has_a_weight_for_every_auxiliary_output(name: str, model: torch.nn.Module) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 from rich.table import Table
 
+from roadseg.cli.loading import open_predictor
 from roadseg.cli.terminal import Flag, Talk, Terminal, duration, percent
 from roadseg.errors import DataError
 
@@ -53,7 +54,7 @@ class Evaluate:
     def run(self) -> int:
         """Score, and print or save the scores."""
         from roadseg.data import open_source
-        from roadseg.inference import DEFAULT_WEIGHTS, load
+        from roadseg.inference import DEFAULT_WEIGHTS
         from roadseg.inference.evaluation import evaluate, protocol_of
         from roadseg.labels import label_map, space
         from roadseg.media import write_json
@@ -67,7 +68,7 @@ class Evaluate:
         split = self.split or _labeled_split(source)
         count = len(source.find(split))
         name = self.weights or DEFAULT_WEIGHTS
-        predictor = load(name, device=self.device, trust_code=self.trust_code)
+        predictor = open_predictor(name, self.device, self.trust_code, self.terminal)
         started = time.monotonic()
         with self.terminal.progress("scoring", count) as report:
             confusion = evaluate(predictor, source, split, workers=self.workers, progress=report.update)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from roadseg.cli.loading import open_predictor
 from roadseg.cli.terminal import Flag, Talk, Terminal, duration, percent
 from roadseg.errors import InputError, OutputError
 
@@ -69,7 +70,7 @@ class Predict:
 
     def run(self) -> int:
         """Label the pictures; 1 when some of several could not be."""
-        from roadseg.inference import DEFAULT_WEIGHTS, load
+        from roadseg.inference import DEFAULT_WEIGHTS
         from roadseg.labels import label_map, space
         from roadseg.media import find_images
 
@@ -81,7 +82,7 @@ class Predict:
         _check_folder(self.out)
         target = None if self.to is None else space(self.to)
         name = self.weights or DEFAULT_WEIGHTS
-        predictor = load(name, device=self.device, trust_code=self.trust_code)
+        predictor = open_predictor(name, self.device, self.trust_code, self.terminal)
         if target is not None:
             label_map(predictor.space, target)  # fails now rather than after the first picture
         job = _Job(self, predictor, target or predictor.space)

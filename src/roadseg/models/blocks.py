@@ -52,8 +52,9 @@ def _pooling_matrix(length: int, bins: int, like: torch.Tensor, least: int = 1) 
 def adaptive_avg_pool(x: torch.Tensor, bins: int | tuple[int, int], least: int = 1) -> torch.Tensor:
     """Average ``[B, C, H, W]`` over a grid of cells, to ``[B, C, rows, columns]``.
 
-    Equal to ``torch.nn.functional.adaptive_avg_pool2d``, written as two small matrix products because the exporter to
-    ONNX gives silently wrong graphs for the built-in at dynamic sizes (bins of 2, 3 and 6).
+    Equal to ``torch.nn.functional.adaptive_avg_pool2d``, which does it where it can. A graph that is traced gets two
+    small matrix products instead, because the exporter to ONNX gives silently wrong graphs for the built-in at dynamic
+    sizes (bins of 2, 3 and 6); so does MPS, whose built-in refuses sides that are no multiples of the bins.
 
     Args:
         x: Feature maps.
@@ -63,6 +64,11 @@ def adaptive_avg_pool(x: torch.Tensor, bins: int | tuple[int, int], least: int =
     """
     height, width = x.shape[-2:]
     rows, columns = bins if isinstance(bins, tuple) else (bins, bins)
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if not traced and x.device.type != "mps":
+        x = F.adaptive_avg_pool2d(x, (rows, columns))
+        missing = max(least - rows, 0), max(least - columns, 0)
+        return F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else x
     vertical, horizontal = _pooling_matrix(height, rows, x, least), _pooling_matrix(width, columns, x, least)
     return vertical @ x @ horizontal.transpose(0, 1)
 

@@ -242,7 +242,10 @@ def _crop(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     Written as a negative padding: unlike a slice, its size is exactly that of ``like`` also to a symbolic tracer, so the
     network exports with free height and width.
     """
-    return F.pad(x, (0, like.shape[-1] - x.shape[-1], 0, like.shape[-2] - x.shape[-2]))
+    rows, columns = like.shape[-2] - x.shape[-2], like.shape[-1] - x.shape[-1]
+    if not torch.compiler.is_compiling() and rows == columns == 0:
+        return x  # padding by nothing would copy
+    return F.pad(x, (0, columns, 0, rows))
 
 
 def _double(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
