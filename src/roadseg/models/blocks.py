@@ -64,8 +64,7 @@ def adaptive_avg_pool(x: torch.Tensor, bins: int | tuple[int, int], least: int =
     """
     height, width = x.shape[-2:]
     rows, columns = bins if isinstance(bins, tuple) else (bins, bins)
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    if not traced and x.device.type != "mps":
+    if not torch.compiler.is_compiling() and x.device.type != "mps":
         x = F.adaptive_avg_pool2d(x, (rows, columns))
         missing = max(least - rows, 0), max(least - columns, 0)
         return F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate") if any(missing) else x
