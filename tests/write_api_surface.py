@@ -15,6 +15,7 @@ PUBLIC = (
     "metrics",
     "models",
     "recipes",
+    "reporting",
     "training",
 )
 

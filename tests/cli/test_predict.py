@@ -57,7 +57,7 @@ def test_json(run, photo):
 def test_a_folder_keeps_its_tree(run, tmp_path):
     for name in ("a/1.png", "b/1.png", "2.jpg"):
         save(tmp_path / "in" / name, picture(name, SIZE))
-    result = run("predict", tmp_path / "in", "-o", tmp_path / "out", "--no-color", "--no-overlay")
+    result = run("predict", tmp_path / "in", "-o", tmp_path / "out", "--outputs", "labels")
     assert result.code == 0
     assert result.out.startswith("3 of 3 pictures labeled in ")
     written = sorted(
@@ -65,40 +65,41 @@ def test_a_folder_keeps_its_tree(run, tmp_path):
         for path in (tmp_path / "out").rglob("*.*")
         if path.is_file()
     )
-    assert written == ["labels/2.png", "labels/a/1.png", "labels/b/1.png"]
+    assert written == ["labels/2.png", "labels/a/1.png", "labels/b/1.png", "manifest.jsonl"]
 
 
 def test_patterns_and_lists(run, photo, tmp_path):
     save(tmp_path / "other.png", picture("other", SIZE))
     (tmp_path / "list.txt").write_text("street.jpg\nother.png\n")
     assert len(run("predict", tmp_path / "list.txt", "--json").json["images"]) == 2
-    assert len(run("predict", f"{tmp_path}/*.jpg", "--json").json["images"]) == 1
+    assert len(run("predict", f"{tmp_path}/*.jpg", "--json", "--redo").json["images"]) == 1
 
 
 def test_results_in_the_folder_of_the_photos_are_not_labeled_again(run, photo):
     assert run("predict", photo.parent, "-o", photo.parent / "out").code == 0
-    assert len(run("predict", photo.parent, "-o", photo.parent / "out", "--json").json["images"]) == 1
+    again = run("predict", photo.parent, "-o", photo.parent / "out", "--json").json
+    assert (len(again["images"]), again["skipped"]) == (0, 1)
     result = run("predict", photo.parent / "out", "-o", photo.parent / "out")
     assert result.code == 2
     assert "holds only results of roadseg" in result.sentence
 
 
-def test_skip_existing_goes_on_where_a_run_was_stopped(run, tmp_path):
+def test_the_same_command_goes_on_where_it_was_stopped(run, tmp_path):
     for name in ("1.png", "2.png"):
         save(tmp_path / "in" / name, picture(name, SIZE))
     assert run("predict", tmp_path / "in").code == 0
     lost = Path("roadseg-out/overlay/2.jpg")
     lost.unlink()
     kept = Path("roadseg-out/overlay/1.jpg").stat().st_mtime_ns
-    found = run("predict", tmp_path / "in", "--skip-existing", "--json").json
+    found = run("predict", tmp_path / "in", "--json").json
     assert (len(found["images"]), found["skipped"]) == (1, 1)
     assert lost.is_file()
     assert Path("roadseg-out/overlay/1.jpg").stat().st_mtime_ns == kept
-    assert "2 were there already" in run("predict", tmp_path / "in", "--skip-existing").out
+    assert "2 were there already" in run("predict", tmp_path / "in").out
 
 
 def test_other_label_space_and_confidence(run, photo):
-    result = run("predict", photo, "--confidence", "--legend", "--alpha", "0.7", "--json")
+    result = run("predict", photo, "--outputs", "labels", "overlay", "confidence", "--legend", "--json")
     assert result.code == 0
     assert read_mask(Path("roadseg-out/confidence/street.png")).shape == SIZE
     assert read_image(Path("roadseg-out/overlay/street.jpg")).shape[0] > SIZE[0]
@@ -112,10 +113,10 @@ def test_interruption_says_how_to_go_on(run, photo, monkeypatch):
     def stop(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("roadseg.inference.Predictor.__call__", stop)
+    monkeypatch.setattr("roadseg.inference.Predictor.scores", stop)
     result = run("predict", photo)
     assert result.code == 130
-    assert result.sentence == "roadseg: interrupted; go on with --skip-existing"
+    assert result.sentence == "roadseg: interrupted; the same command goes on where it was"
 
 
 # Pictures of every kind
@@ -235,7 +236,7 @@ def test_one_bad_file_does_not_stop_the_others(run, tmp_path):
         == f"roadseg: error: {tmp_path / 'in' / '2.png'}: is empty (0 bytes); copy or download it again"
     )
     assert result.out.startswith("2 of 3 pictures labeled in ")
-    assert "1 could not be read" in result.out
+    assert "1 could not be labeled" in result.out
     assert sorted(path.name for path in Path("roadseg-out/labels").iterdir()) == ["1.png", "3.png"]
     failed = run("predict", tmp_path / "in", "--json")
     assert failed.code == 1

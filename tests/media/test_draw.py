@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from roadseg.errors import ImageError
 from roadseg.labels import LabelSpace, space
-from roadseg.media.draw import contours, legend_bar, overlay, side_by_side, stack
+from roadseg.media.draw import contours, differences, gray_levels, legend_bar, overlay, side_by_side, stack
 
 STREET = LabelSpace.from_names(["road", "sky", "a class with quite a long name"], name="street")
 
@@ -169,3 +169,19 @@ def test_joining_needs_pictures():
         stack([])
     with pytest.raises(ImageError, match="picture 1 of type float64"):
         side_by_side([plain(1, 1, 0), np.zeros((1, 1, 3))])
+
+
+def test_differences_show_what_was_said_where_it_was_wrong():
+    colors = plain(1, 3, 0) + np.array([10, 200, 30], np.uint8)
+    wrong, unknown = np.array([[True, False, False]]), np.array([[False, False, True]])
+    shown = differences(plain(1, 3, 160), colors, wrong, unknown)
+    assert shown[0, 0].tolist() == [10, 200, 30]
+    assert shown[0, 1].tolist() == [50, 50, 50]
+    assert 0 < shown[0, 2, 0] < 50
+    assert shown.dtype == np.uint8
+
+
+def test_numbers_as_gray():
+    levels = gray_levels(np.array([-1, 0, 0.5, 1, 2], np.float32))
+    assert levels.tolist() == [0, 0, 128, 255, 255]
+    assert levels.dtype == np.uint8

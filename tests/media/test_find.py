@@ -1,6 +1,8 @@
 """From inputs to image files and keys."""
 
+import io
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -241,3 +243,21 @@ def test_keys_always_differ(tmp_path_factory, files, singly):
     for key in keys(found):
         assert not key.startswith("/")
         assert ".." not in key.split("/")
+
+
+def test_accents_in_two_encodings_are_one_name_to_some_file_systems(tmp_path):
+    touch(tmp_path, "\u00e9.png", "e\u0301.png", "E\u0301.jpg")
+    found = keys(find_images(tmp_path))
+    assert len(found) == 3
+    assert len({unicodedata.normalize("NFC", key).casefold() for key in found}) == 3
+
+
+def test_standard_input(tmp_path, monkeypatch):
+    touch(tmp_path, "a/1.png", "a/2 3.png", "b.jpg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("a/1.png\n\n# no\na/2 3.png\r\n"))
+    assert keys(find_images("-")) == ["a/1", "a/2 3"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("./b.jpg\0./a/2 3.png\0"))
+    assert keys(find_images(["-", "a/1.png"])) == ["b", "a/2 3", "1"]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff.png\n"), encoding="utf-8"))
+    refused("-", "standard input", "UTF-8")

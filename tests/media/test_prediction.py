@@ -160,3 +160,35 @@ def test_sixteen_bit_labels_save_losslessly(tmp_path):
     labels = np.array([[0, 1000]], np.uint16)
     Prediction(labels, CITYSCAPES).save(tmp_path / "x.png")
     np.testing.assert_array_equal(read_mask(tmp_path / "x.png"), labels)
+
+
+def test_compose_puts_picture_truth_and_classes_side_by_side(prediction):
+    truth = Prediction(np.zeros((2, 4), np.uint8), CITYSCAPES)
+    pair = prediction.compose()
+    assert pair.shape == (2, 4 + 2 + 4, 3)
+    assert np.array_equal(pair[:, :4], IMAGE)
+    assert np.array_equal(pair[:, 6:], prediction.colorize())
+    triple = prediction.compose(truth=truth)
+    assert triple.shape == (2, 16, 3)
+    assert np.array_equal(triple[:, 6:10], truth.colorize())
+    assert prediction.compose(legend=True).shape[0] > 2
+
+
+def test_differences_ignore_what_the_truth_ignores(prediction):
+    truth = Prediction(np.array([[0, 0, 10, 10], [255, 0, 13, 13]], np.uint8), CITYSCAPES)
+    shown = prediction.differences(truth)
+    wrong = np.zeros((2, 4), bool)
+    wrong[0, 2] = wrong[1, 3] = True
+    assert np.array_equal(shown[wrong], prediction.colorize()[wrong])
+    assert (shown[~wrong] < 77).all()
+
+
+def test_truth_must_fit(prediction):
+    with pytest.raises(ImageError, match="the truth has 2 x 3 pixels"):
+        prediction.differences(Prediction(LABELS[:, :3].copy(), CITYSCAPES))
+    with pytest.raises(
+        LabelError, match="the truth is in label space camvid-11, the prediction in cityscapes-19"
+    ):
+        prediction.compose(truth=Prediction(np.zeros((2, 4), np.uint8), space("camvid-11")))
+    with pytest.raises(ImageError, match="carries no image"):
+        Prediction(LABELS, CITYSCAPES).compose()

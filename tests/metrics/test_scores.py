@@ -136,3 +136,43 @@ def test_json_has_the_protocol_and_no_nan():
     text = json.dumps(scores.to_json(), allow_nan=False)
     assert "void truth ignored" in text
     assert json.loads(text)["classes"]["car"]["iou"] is None
+
+
+@pytest.mark.parametrize(
+    ("absent", "expected", "accuracy", "words"),
+    [
+        ("left-out", (0.5 + 1) / 2, (0.5 + 1) / 2, "classes present in the truth"),
+        ("zero-if-predicted", (0.5 + 1 + 0) / 3, (0.5 + 1) / 2, "present in the truth or predicted"),
+        ("zero", (0.5 + 1 + 0 + 0) / 4, (0.5 + 1) / 4, "all classes, absent ones as 0"),
+    ],
+)
+def test_classes_without_truth(absent, expected, accuracy, words):
+    """Road is half found and sky all, car is made up, and nobody speaks of trees."""
+    four = LabelSpace.from_names(["road", "car", "sky", "tree"], name="four", ignore=255)
+    scores = Scores.from_confusion(counted([[0, 0, 2, 2]], [[0, 1, 2, 2]], four), Protocol(absent=absent))
+    assert scores.miou == pytest.approx(expected)
+    assert scores.mean_accuracy == pytest.approx(accuracy)
+    assert words in str(scores.protocol)
+
+
+def test_excluded_classes_leave_the_means_alone():
+    confusion = counted([[0, 0, 1, 2]], [[0, 1, 1, 2]])
+    scores = Scores.from_confusion(confusion, Protocol(excluded=("car",)))
+    everything = Scores.from_confusion(confusion)
+    assert scores.miou == pytest.approx((1 / 2 + 1) / 2)
+    assert scores.mean_accuracy == pytest.approx((1 / 2 + 1) / 2)
+    assert scores.pixel_accuracy == everything.pixel_accuracy
+    assert np.array_equal(scores.iou, everything.iou)
+    assert str(scores.protocol).endswith("mean over classes present in the truth without car")
+
+
+def test_an_unknown_class_cannot_be_excluded():
+    with pytest.raises(LabelError, match="has no class 'tram'"):
+        Scores.from_confusion(counted([[0]], [[0]]), Protocol(excluded=("tram",)))
+
+
+def test_classes_that_are_not_evaluated_are_void_in_the_truth_and_misses_when_predicted():
+    scores = Scores.from_confusion(counted([[0, 0, 1, 1]], [[0, 1, 0, 1]]), evaluated=["road", "sky"])
+    assert scores.names == ("road", "sky")
+    assert scores.iou[0] == pytest.approx(1 / 2)
+    assert scores.pixel_accuracy == pytest.approx(1 / 2)

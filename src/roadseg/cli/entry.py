@@ -30,6 +30,9 @@ __all__ = [
 COMMANDS: Mapping[str, str] = {
     "predict": "roadseg.cli.predict:Predict",
     "evaluate": "roadseg.cli.evaluate:Evaluate",
+    "report": "roadseg.cli.report:Report",
+    "submit": "roadseg.cli.submit:Submit",
+    "timelapse": "roadseg.cli.timelapse:Timelapse",
     "train": "roadseg.cli.train:Train",
     "convert": "roadseg.cli.convert:Convert",
     "data check": "roadseg.cli.data_check:DataCheck",

@@ -1,22 +1,29 @@
 """``roadseg evaluate``: from a labeled data set to an honest score."""
 
+import json
+import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
-from rich.table import Table
 
 from roadseg.cli.loading import open_predictor
-from roadseg.cli.terminal import Flag, Talk, Terminal, duration, percent
-from roadseg.errors import DataError
+from roadseg.cli.quality import Care, Quality
+from roadseg.cli.score_tables import difference_lines, extra_lines, score_table, worst_table
+from roadseg.cli.terminal import Flag, Talk, Terminal, duration
+from roadseg.errors import DataError, InputError, LabelError, RecipeError
 
 if TYPE_CHECKING:
     from roadseg.data import Source
-    from roadseg.metrics import Scores
+    from roadseg.inference import Predictor
+    from roadseg.inference.examination import Aspect, Findings
+    from roadseg.inference.pipeline import Shard
+    from roadseg.metrics import Difference, ImageCounts, Interval, Protocol
 
-__all__ = ["Evaluate", "score_table"]
+__all__ = ["Evaluate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,87 +34,264 @@ class Evaluate:
 
         roadseg evaluate --data camvid/ --split test
         roadseg evaluate --data data.yaml --weights runs/mine/best.safetensors --json
+        roadseg evaluate --data cityscapes/ --weights b.safetensors --out b.json --compare a.json
+        torchrun --nproc-per-node 4 -m roadseg evaluate --data cityscapes/ --weights w.safetensors
 
     Attributes:
-        data: Folder of a data set or its data.yaml; NAME:PATH forces a layout.
-        split: Split to score on (default: test where it has labels, else val).
-        weights: Bundled weights by name (`roadseg models`) or a .safetensors file (default: the bundled ones).
-        void: What a prediction on a pixel without truth is: ignored, or false-positive as in some CamVid papers.
-        to: Label space to score in (default: the data set's own).
-        out: Also save the scores as JSON in this file.
+        data: Data set: folder, data.yaml or NAME:PATH.
+        split: Split to score on (default: test if labeled, else val).
+        weights: Name of bundled weights (the default) or a file.
+        void: Predictions on pixels without truth.
+        absent: A class without truth.
+        exclude: Classes to leave out of the means.
+        to: Label space to score in (default: the data set's).
+        translate: What is mapped to that space: labels, or scores.
+        original: The data with its labels before relabeling (MSeg).
+        boundary: Also score outlines (boundary F and IoU).
+        trimap: Also score pixels by their distance from outlines.
+        calibration: Also compare confidence and accuracy.
+        replicates: Draws for the interval; 0 for none.
+        worst: How many of the worst images to list.
+        compare: Score of --out on the same images, to compare with.
+        out: Save scores as JSON, and counts per image beside it.
         device: auto, cpu, cuda, cuda:1 or mps.
-        trust_code: Accept weights whose network is package.module:callable, and run that code.
-        workers: Processes that load images beside the one that computes.
+        trust_code: Run networks that weights name as package.module:callable.
+        workers: Processes that load images.
     """
 
     data: Annotated[str, tyro.conf.arg(metavar="DIR_OR_YAML", help_behavior_hint="(required)")]
     split: Annotated[str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint="")] = None
     weights: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_FILE", help_behavior_hint="")] = None
     void: Literal["ignored", "false-positive"] = "ignored"
+    absent: Literal["left-out", "zero-if-predicted", "zero"] = "left-out"
+    exclude: Annotated[tuple[str, ...], tyro.conf.arg(metavar="CLASS ...", help_behavior_hint="")] = ()
     to: Annotated[str | None, tyro.conf.arg(metavar="SPACE", help_behavior_hint="")] = None
+    translate: Literal["labels", "scores"] = "labels"
+    original: Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    boundary: Flag = False
+    trimap: Flag = False
+    calibration: Flag = False
+    replicates: int = 1000
+    worst: int = 5
+    compare: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="FILE", help_behavior_hint="")] = None
     device: str = "auto"
     trust_code: Flag = False
     workers: int = 0
+    care: Care = field(default_factory=Quality)
     terminal: Talk = field(default_factory=Terminal)
 
     def run(self) -> int:
         """Score, and print or save the scores."""
-        from roadseg.data import open_source
         from roadseg.inference import DEFAULT_WEIGHTS
-        from roadseg.inference.evaluation import evaluate, protocol_of
-        from roadseg.labels import label_map, space
-        from roadseg.media import write_json
-        from roadseg.metrics import Scores
+        from roadseg.inference.pipeline import Shard
 
-        source = open_source(self.data)
-        if self.to is not None:
-            source = replace(
-                source, label_map=source.label_map.then(label_map(source.target, space(self.to)))
-            )
+        self._check()
+        shard = Shard.from_environment()
+        terminal = self.terminal if shard.rank == 0 else replace(self.terminal, quiet=True)
+        source = self._source(self.data)
+        for name in self.exclude:
+            source.target.index(name)
         split = self.split or _labeled_split(source)
-        count = len(source.find(split))
+        other = None if self.compare is None else _Other.read(self.compare)
         name = self.weights or DEFAULT_WEIGHTS
-        predictor = open_predictor(name, self.device, self.trust_code, self.terminal)
+        predictor = open_predictor(name, shard.device(self.device), self.trust_code, terminal)
+        self._choose_strategy(predictor, source, terminal)
         started = time.monotonic()
-        with self.terminal.progress("scoring", count) as report:
-            confusion = evaluate(predictor, source, split, workers=self.workers, progress=report.update)
-        scores = Scores.from_confusion(confusion, protocol_of(predictor, source, split, confusion, self.void))
-        seconds = time.monotonic() - started
-        result = {
-            "weights": name,
-            "data": self.data,
-            **scores.to_json(),
-            "device": str(predictor.device),
-            "seconds": round(seconds, 1),
-        }
-        if self.out is not None:
-            write_json(self.out, result)
-        self.terminal.emit(result)
-        self.terminal.say(
-            score_table(scores),
-            f"protocol: {scores.protocol}",
-            f"weights: {name}, {duration(seconds)} on {predictor.device}",
-        )
+        try:
+            findings = self._examine(predictor, source, split, shard, terminal)
+        finally:
+            shard.leave()
+        if shard.rank == 0:
+            self._report(
+                _Outcome(self, predictor, source, split, findings, time.monotonic() - started), other
+            )
         return 0
 
+    def _check(self) -> None:
+        if self.replicates < 0 or self.worst < 0:
+            raise RecipeError("--replicates and --worst count things", remedy="give 0 or more")
+        if self.compare is not None and self.replicates == 0:
+            raise RecipeError(
+                "a comparison needs an interval", where="--replicates 0", remedy="leave --replicates out"
+            )
 
-def score_table(scores: "Scores") -> Table:
-    """Return scores as a table: a row per class, then the summary; all figures in percent."""
-    table = Table(title="percent", title_justify="right", title_style="dim", show_footer=False)
-    table.add_column("class")
-    for column in ("IoU", "precision", "recall", "pixels"):
-        table.add_column(column, justify="right")
-    total = max(1, int(scores.pixels.sum()))
-    for i, name in enumerate(scores.names):
-        values = (scores.iou[i], scores.precision[i], scores.recall[i], scores.pixels[i] / total)
-        table.add_row(name, *(percent(float(value)) for value in values))
-    table.add_section()
-    table.add_row("mean IoU (mIoU)", percent(scores.miou, 2), style="bold")
-    table.add_row("pixel accuracy", percent(scores.pixel_accuracy, 2))
-    table.add_row("mean accuracy", percent(scores.mean_accuracy, 2))
-    table.add_row("frequency-weighted IoU", percent(scores.frequency_weighted_iou, 2))
-    return table
+    def _source(self, spec: str) -> "Source":
+        """Open a data set in the label space that is scored in."""
+        from roadseg.data import open_source
+        from roadseg.labels import label_map, space
+
+        source = open_source(spec)
+        if self.to is None:
+            return source
+        return replace(source, label_map=source.label_map.then(label_map(source.target, space(self.to))))
+
+    def _choose_strategy(self, predictor: "Predictor", source: "Source", terminal: Terminal) -> None:
+        from roadseg.labels import label_map
+
+        try:
+            found = label_map(predictor.space, source.target)
+        except LabelError as error:
+            raise LabelError(
+                f"predicts label space {predictor.space.name}, which no map leads from to {source.target.name}",
+                where=self.weights,
+                remedy="score weights on data of their own classes, or in a space that both map to: --to SPACE",
+            ) from error
+        predictor.strategy = self.care.strategy(
+            predictor.model, to=found if self.translate == "scores" else None
+        )
+        if self.care != Quality():
+            terminal.note(self.care.describe(predictor.model))
+
+    def _examine(
+        self, predictor: "Predictor", source: "Source", split: str, shard: "Shard", terminal: Terminal
+    ) -> "Findings":
+        """Count this process's share, and add up all processes'."""
+        from roadseg.inference.examination import examine
+
+        chosen: dict[Aspect, bool] = {
+            "boundary": self.boundary,
+            "trimap": self.trimap,
+            "calibration": self.calibration,
+        }
+        share = len(shard.of(source.find(split)))
+        with terminal.progress("scoring", share) as report:
+            findings = examine(
+                predictor,
+                source,
+                split,
+                aspects=tuple(aspect for aspect, wanted in chosen.items() if wanted),
+                original=None if self.original is None else self._source(self.original),
+                rank=shard.rank,
+                world=shard.size,
+                workers=self.workers,
+                progress=report.update,
+            )
+        first, *others = shard.gather(findings)
+        total: Findings = first
+        for one in others:
+            total += one
+        return total
+
+    def _report(self, outcome: "_Outcome", other: "_Other | None") -> None:
+        """Save and print."""
+        from roadseg.media import write_json
+
+        difference = None if other is None else other.compare(outcome)
+        result = outcome.to_json()
+        if difference is not None:
+            result["compare"] = {"with": str(self.compare), **difference.to_json()}
+        if self.out is not None:
+            outcome.findings.counts.save(_images_file(self.out))
+            write_json(self.out, result)
+        self.terminal.emit(result)
+        rows = result["per_image"]
+        worst = [worst_table(rows, self.worst)] if self.worst and len(rows) > 1 else []
+        self.terminal.say(
+            score_table(outcome.scores, outcome.interval),
+            *worst,
+            *extra_lines(result),
+            *([] if difference is None else difference_lines(difference, str(self.compare))),
+            f"protocol: {outcome.protocol}",
+            f"weights: {result['weights']}, {duration(outcome.seconds)} on {result['device']}",
+        )
+
+
+class _Outcome:
+    """Scores that follow from what was counted, and how they came about."""
+
+    def __init__(
+        self,
+        command: Evaluate,
+        predictor: "Predictor",
+        source: "Source",
+        split: str,
+        findings: "Findings",
+        seconds: float,
+    ) -> None:
+        from roadseg.inference import DEFAULT_WEIGHTS, file_sha256, find_weights, protocol_of
+        from roadseg.metrics import Scores, miou_interval
+
+        self.command = command
+        self.findings = findings
+        self.seconds = seconds
+        self.device = str(predictor.device)
+        self.weights = command.weights or DEFAULT_WEIGHTS
+        self.weights_sha256 = file_sha256(find_weights(self.weights))
+        self.protocol: Protocol = protocol_of(
+            predictor,
+            source,
+            split,
+            findings.confusion,
+            command.void,
+            absent=command.absent,
+            excluded=command.exclude,
+            relabeled=command.original is not None,
+        )
+        self.scores = Scores.from_confusion(findings.confusion, self.protocol, instances=findings.instances)
+        self.interval: Interval | None = None
+        # Without any truth there is no score to be sure of.
+        if command.replicates and findings.confusion.images > 1 and math.isfinite(self.scores.miou):
+            self.interval = miou_interval(findings.counts, self.protocol, replicates=command.replicates)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain JSON values."""
+        findings = self.findings
+        result: dict[str, Any] = {
+            "weights": self.weights,
+            "weights_sha256": self.weights_sha256,
+            "data": self.command.data,
+            **self.scores.to_json(),
+        }
+        if self.interval is not None:
+            result["interval"] = self.interval.to_json()
+        for name in ("boundary", "trimap", "calibration"):
+            counted = getattr(findings, name)
+            if counted is not None:
+                result[name] = counted.result().to_json()
+        result["per_image"] = findings.table(self.protocol)
+        result["confusion"] = findings.confusion.to_json()
+        return {**result, "device": self.device, "seconds": round(self.seconds, 1)}
+
+
+@dataclass(frozen=True)
+class _Other:
+    """A score of earlier, to compare with."""
+
+    path: Path
+    protocol: Mapping[str, Any]
+    counts: "ImageCounts"
+
+    @classmethod
+    def read(cls, path: Path) -> "_Other":
+        """Read a score and its counts per image."""
+        from roadseg.metrics import ImageCounts
+
+        try:
+            score = json.loads(path.read_text(encoding="utf-8"))
+            protocol = score["protocol"]
+            if not isinstance(protocol, Mapping):
+                raise TypeError("its protocol is no object")
+        except FileNotFoundError as error:
+            raise InputError("does not exist", where=path, remedy="give a score saved by --out") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError("is no score", where=path, remedy="give a file saved by --out") from error
+        return cls(path, protocol, ImageCounts.load(_images_file(path)))
+
+    def compare(self, outcome: _Outcome) -> "Difference":
+        """Return how much better the newer score is."""
+        from roadseg.metrics import check_comparable, compare
+
+        check_comparable(outcome.protocol, self.protocol, str(self.path))
+        counts = self.counts.in_order(outcome.findings.counts.keys, self.path)
+        return compare(
+            outcome.findings.counts, counts, outcome.protocol, replicates=outcome.command.replicates
+        )
+
+
+def _images_file(score: Path) -> Path:
+    """Return the file of counts per image that belongs to a score."""
+    return score.with_suffix(".images.npz")
 
 
 def _labeled_split(source: "Source") -> str:

@@ -3,7 +3,7 @@
 Layouts, flat or as the archives unpack, which may be mixed::
 
     leftImg8bit/{train,val,test}/<city>/<city>_<seq>_<frame>_leftImg8bit.png      (images may be JPEG)
-    gtFine/{train,val}/<city>/<city>_<seq>_<frame>_gtFine_labelIds.png
+    gtFine/{train,val}/<city>/<city>_<seq>_<frame>_gtFine_labelIds.png            (and _instanceIds.png, for iIoU)
     leftImg8bit/train_extra/...    gtCoarse/{train,val,train_extra}/..._gtCoarse_labelIds.png
 
     leftImg8bit_trainvaltest/leftImg8bit/...     gtFine_trainvaltest/gtFine/...
@@ -121,5 +121,7 @@ def _list_plain(root: Path, folder: str, kind: str | None) -> list[Record]:
                 continue
             stem = image.stem.removesuffix(f"_{IMAGE}")
             label = None if labels is None else labels / city.name / f"{stem}_{kind}_labelIds.png"
-            records.append(Record(image, label, f"{city.name}/{stem}"))
+            instances = None if label is None else instance_file(label)
+            known = instances if instances is not None and instances.is_file() else None
+            records.append(Record(image, label, f"{city.name}/{stem}", known))
     return records

@@ -16,11 +16,13 @@ class Record(NamedTuple):
         label: Path of its label file, or None where there is none (test splits).
         key: Name that is unique within the split, with ``/`` between folders and without a suffix,
             for example ``frankfurt/frankfurt_000000_000294``. Outputs are named by it.
+        instances: Path of the file that tells single objects apart, where the data set has one.
     """
 
     image: Path
     label: Path | None
     key: str
+    instances: Path | None = None
 
 
 class Sample(NamedTuple):

@@ -11,8 +11,8 @@ The idea
     take the label of a corner without any arithmetic. Road scenes are made of regions: only the cells that a border
     between classes crosses, one in ten to one in three, are interpolated.
 
-    We know of no other toolkit that does this. The common shortcut, argmax at low resolution and then nearest-neighbor
-    labels, gives other labels to one pixel in twenty-five, all of them at the borders that matter.
+    The common shortcut, argmax at low resolution and then nearest-neighbor labels, gives other labels to one pixel in
+    twenty-five, all of them at the borders that matter.
 
 Why it is exact in float32
     Interpolation rounds, and two classes a hair apart may round to a tie, which ``max`` gives to the lower class. But
@@ -29,15 +29,15 @@ Why it is exact in float32
 
 What else makes it fast
     Blocks of pixels are laid out ``[C, rows, columns, blocks]``, so that every step is a long vectorized loop over
-    data that fit the processor's cache, and the argmax is two passes of ``amax`` (see `_first_argmax`), several times
-    the speed of ``max(dim)``. Where borders are everywhere, as in noise, and where confidence is asked for, strips of
-    rows are interpolated whole: the same bits in a small part of the memory, and still faster than the dense way.
+    data that fit the processor's cache, and the argmax is two passes of ``amax`` (see `first_argmax`), several times
+    the speed of ``max(dim)``. Where borders are everywhere, and where confidence is asked for, strips of rows are
+    interpolated whole: the same bits in a small part of the memory, and still faster than the dense way.
 
 ``benchmarks/decode.py`` measures time and memory against the dense way.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -45,7 +45,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Decoded", "Method", "decode"]
+from roadseg.inference.winners import Canvas, first_argmax, label_dtype, magnitude
+
+__all__ = ["Decoded", "Method", "decode", "decode_rows"]
 
 Method = Literal["auto", "cells", "strips", "dense"]
 
@@ -54,8 +56,7 @@ _DENSE_SCORES = 2**20
 # With fewer pixels per cell than this, or a larger share of undecided pixels, strips are faster than cells. Measured.
 _CELL_PIXELS = 4
 _CROWDED = 0.75
-# Scores that are interpolated at a time: 2 MiB on a CPU, so that every pass over them finds them in the cache;
-# 64 MiB elsewhere, so that there is work enough for each launch of a kernel.
+# Scores interpolated at a time: 2 MiB on a CPU, to stay in the cache; 64 MiB elsewhere, to be worth a kernel's launch.
 _CHUNK_CPU = 2**19
 _CHUNK_ELSEWHERE = 2**24
 # Cells are cut into blocks of at most this side, so that a chunk holds many: its innermost loop runs over blocks.
@@ -93,7 +94,7 @@ def decode(
     cropped to `size`, and ``max(1).indices``: the lowest class wins a tie, and NaN wins over all.
 
     Args:
-        scores: ``[B, C, h, w]`` logits or probabilities of any floating type; decoded in float32.
+        scores: ``[B, C, h, w]`` logits or probabilities, decoded in float32.
         size: ``(H, W)`` of the labels in pixels; may be smaller than the score map.
         align_corners: How the scores lie over the picture, torch's meaning of the word.
         grid: ``(H', W')`` that the scores cover if the picture was padded at the bottom and the right; `size` is then
@@ -112,14 +113,14 @@ def decode(
     grid = size if grid is None else grid
     _check(scores, size, grid)
     batch, num_classes = scores.shape[:2]
-    labels = scores.new_empty((batch, *size), dtype=_label_dtype(num_classes))
+    labels = scores.new_empty((batch, *size), dtype=label_dtype(num_classes))
     chances = scores.new_empty((batch, *size), dtype=torch.float32) if confidence else None
     with torch.no_grad():
         sampling = _Sampling.build(scores, size, grid, align_corners)
         crowded = _CROWDED if method == "auto" else 1.0
         method = sampling.fastest(num_classes) if method == "auto" else method
         for index, image in enumerate(scores):
-            canvas = _Canvas(labels[index], None if chances is None else chances[index], probabilities)
+            canvas = Canvas(labels[index], None if chances is None else chances[index], probabilities)
             planes = image.contiguous()  # torch rounds differently in other memory formats
             if method == "dense":
                 _paint_dense(canvas, planes, sampling)
@@ -130,19 +131,44 @@ def decode(
     return Decoded(labels, chances)
 
 
+def decode_rows(
+    rows: Callable[[int, int], Tensor],
+    bands: Iterable[tuple[int, int]],
+    size: tuple[int, int],
+    *,
+    confidence: bool = False,
+    probabilities: bool = False,
+) -> Decoded:
+    """Take the best class of every pixel from scores that are made a few rows at a time, such as sums of maps.
+
+    Args:
+        rows: Gives float32 scores ``[B, C, bottom - top, W]`` of rows ``top`` to ``bottom``, free to be overwritten.
+        bands: Ranges of rows that cover the result.
+        size: ``(H, W)`` of the labels.
+        confidence: As for `decode`.
+        probabilities: As for `decode`.
+    """
+    found = []
+    for top, bottom in bands:
+        strip = rows(top, bottom)
+        shape = (len(strip), bottom - top, size[1])
+        labels = strip.new_empty(shape, dtype=label_dtype(strip.shape[1]))
+        chances = strip.new_empty(shape) if confidence else None
+        finite = math.isfinite(magnitude(strip))
+        for index, image in enumerate(strip):
+            canvas = Canvas(labels[index], None if chances is None else chances[index], probabilities)
+            canvas.paint(slice(None), image.flatten(1), finite=finite)
+        found.append(Decoded(labels, chances))
+    chances = torch.cat([x.confidence for x in found if x.confidence is not None], 1) if confidence else None
+    return Decoded(torch.cat([x.labels for x in found], 1), chances)
+
+
 def _check(scores: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> None:
     if scores.ndim != 4 or 0 in scores.shape[1:]:
-        raise ValueError(
-            f"scores must be [B, C, h, w] with at least one class and cell, not {list(scores.shape)}"
-        )
+        shape = list(scores.shape)
+        raise ValueError(f"scores must be [B, C, h, w] with at least one class and cell, not {shape}")
     if min(size) < 1 or size[0] > grid[0] or size[1] > grid[1]:
         raise ValueError(f"size {size} must be positive and lie within the grid {grid} that the scores cover")
-
-
-def _label_dtype(num_classes: int) -> torch.dtype:
-    if num_classes <= 2**8:
-        return torch.uint8
-    return torch.int16 if num_classes <= 2**15 else torch.int32
 
 
 # ---- Where output pixels come from ----------------------------------------------------------------------------------
@@ -219,59 +245,21 @@ class _Sampling:
         return "cells" if pixels >= _CELL_PIXELS * cells else "strips"
 
 
-# ---- Winners --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Canvas:
-    """The labels ``[H, W]`` of one picture and, if asked for, their confidence, to be painted."""
-
-    labels: Tensor
-    confidence: Tensor | None
-    probabilities: bool
-
-    def paint(self, pixels: Tensor | slice, scores: Tensor, *, finite: bool) -> None:
-        """Write the winners of ``scores [C, ...]``, which are overwritten, to `pixels` counted in reading order."""
-        best = scores.amax(0)
-        if self.confidence is not None:
-            chance = best if self.probabilities else (scores - best).exp_().sum(0).reciprocal_()
-            self.confidence.view(-1)[pixels] = chance.clamp_max(1)
-        winner = _first_argmax(scores, best) if finite else scores.max(0).indices
-        self.labels.view(-1)[pixels] = winner.to(self.labels.dtype)
-
-
-def _first_argmax(scores: Tensor, best: Tensor) -> Tensor:
-    """The lowest class that attains ``best = scores.amax(0)``, as ``scores.max(0).indices``, for finite scores.
-
-    Classes that attain the best get their rank, counted down from C, the others 0; the highest rank is the lowest
-    class. These are plain passes over whole planes, which vectorize, where ``max(dim)`` walks from class to class for
-    every pixel. `scores` are overwritten.
-    """
-    ranks = torch.arange(len(scores), 0, -1, dtype=scores.dtype, device=scores.device)
-    ranked = scores.ge_(best).mul_(ranks.view(-1, *(1,) * best.ndim))
-    return len(scores) - ranked.amax(0)
-
-
-def _magnitude(image: Tensor) -> float:
-    """The largest absolute score in float32; not finite if any score is not."""
-    return float(torch.stack(image.aminmax()).float().abs().amax())
-
-
 # ---- Dense and strips -----------------------------------------------------------------------------------------------
 
 
-def _paint_dense(canvas: _Canvas, image: Tensor, sampling: _Sampling) -> None:
+def _paint_dense(canvas: Canvas, image: Tensor, sampling: _Sampling) -> None:
     """All pixels at once, as `decode` is defined."""
-    finite = math.isfinite(_magnitude(image))
+    finite = math.isfinite(magnitude(image))
     height, width = sampling.size
     whole = image[None].float()
     scores = F.interpolate(whole, size=sampling.grid, mode="bilinear", align_corners=sampling.align_corners)
     canvas.paint(slice(None), scores[0, :, :height, :width].flatten(1), finite=finite)
 
 
-def _paint_strips(canvas: _Canvas, image: Tensor, sampling: _Sampling) -> None:
+def _paint_strips(canvas: Canvas, image: Tensor, sampling: _Sampling) -> None:
     """All pixels, a few rows at a time."""
-    finite = math.isfinite(_magnitude(image))
+    finite = math.isfinite(magnitude(image))
     height, width = sampling.size
     sources = math.ceil(sampling.cells[0] / sampling.grid[0])  # rows of scores read for one row of pixels
     for top, bottom in _bands(height, len(image) * sampling.grid[1] * sources, image.device):
@@ -313,14 +301,14 @@ def _chunk_scores(device: torch.device) -> int:
 # ---- Cells ----------------------------------------------------------------------------------------------------------
 
 
-def _paint_cells(canvas: _Canvas, image: Tensor, sampling: _Sampling, crowded: float) -> None:
+def _paint_cells(canvas: Canvas, image: Tensor, sampling: _Sampling, crowded: float) -> None:
     """Copy the labels of decided cells and interpolate the others; strips if more than a share is undecided."""
-    magnitude = _magnitude(image)
-    if not math.isfinite(magnitude):
+    largest = magnitude(image)
+    if not math.isfinite(largest):
         _paint_strips(canvas, image, sampling)
         return
     rows, columns = sampling.rows, sampling.columns
-    corners = _corner_labels(image, margin=max(_MARGIN * magnitude, _SMALLEST))
+    corners = _corner_labels(image, margin=max(_MARGIN * largest, _SMALLEST))
     undecided = ~_decided(corners, rows, columns)
     if float(undecided.float().mean()) > crowded:
         _paint_strips(canvas, image, sampling)
@@ -340,7 +328,7 @@ def _corner_labels(image: Tensor, margin: float) -> Tensor:
     for top, bottom in _bands(height, len(image) * width, image.device):
         band = image[:, top:bottom].to(torch.float32, copy=True)
         best = band.amax(0)
-        winner = _first_argmax(band.clone(), best).long()
+        winner = first_argmax(band.clone(), best).long()
         second = band.scatter_(0, winner[None], -math.inf).amax(0)
         labels[top:bottom] = winner.masked_fill_(best - second <= margin, -1)
     return labels

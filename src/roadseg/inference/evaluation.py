@@ -1,15 +1,38 @@
 """Score a `Predictor` on a labeled split, at the resolution of the stored labels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Subset
 
-from roadseg.data import RoadDataset, Source
+from roadseg.data import Record, RoadDataset, Source
+from roadseg.errors import DataError
 from roadseg.inference.predictor import Predictor
-from roadseg.labels import label_map
-from roadseg.metrics import Confusion, Protocol, VoidRule
+from roadseg.labels import LabelMap, label_map
+from roadseg.metrics import AbsentRule, Confusion, Protocol, VoidRule, credit_relabeled
 
-__all__ = ["evaluate", "protocol_of"]
+__all__ = ["Judged", "evaluate", "judge", "protocol_of"]
+
+
+class Judged(NamedTuple):
+    """One image with its truth and what a network made of it.
+
+    Attributes:
+        position: Of the image in the split.
+        record: Where the image came from.
+        image: uint8 ``[3, H, W]``.
+        truth: ``[H, W]`` ids of the data set's label space.
+        prediction: ``[H, W]`` likewise.
+    """
+
+    position: int
+    record: Record
+    image: torch.Tensor
+    truth: NDArray[Any]
+    prediction: NDArray[Any]
 
 
 def evaluate(
@@ -22,7 +45,7 @@ def evaluate(
     workers: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Confusion:
-    """Count truth against prediction over a split.
+    """Count truth against prediction over a split; `roadseg.inference.examine` finds out more.
 
     Predictions are made at the stored label's size and translated to the data set's label space. Every image counts
     once: process ``rank`` of ``world`` takes every world-th image, without padding; the caller sums the counts.
@@ -40,25 +63,104 @@ def evaluate(
         InputError: An image or label cannot be read.
         LabelError: A label holds an unknown id, or the two label spaces have nothing in common.
     """
-    dataset = RoadDataset(source, split)
-    share = Subset(dataset, range(rank, len(dataset), world))
-    translate = label_map(predictor.space, source.target)
     confusion = Confusion(source.target)
-    for done, sample in enumerate(DataLoader(share, batch_size=None, num_workers=workers), start=1):
-        size = (sample.mask.shape[-2], sample.mask.shape[-1])
-        labels = predictor.decode(sample.image[None], size).labels[0].cpu().numpy()
-        if not translate.is_identity:
-            labels = translate.relabel(labels)
-        confusion.update(sample.mask.numpy(), labels, where=sample.key)
-        if progress is not None:
-            progress(done, len(share))
+    for item in judge(predictor, source, split, rank=rank, world=world, workers=workers, progress=progress):
+        confusion.update(item.truth, item.prediction, where=item.record.key)
     return confusion
 
 
+def judge(
+    predictor: Predictor,
+    source: Source,
+    split: str,
+    *,
+    rank: int = 0,
+    world: int = 1,
+    workers: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    original: Source | None = None,
+) -> Iterator[Judged]:
+    """Yield every image of this process's share of a split with its truth and its prediction.
+
+    Args:
+        predictor: As for `evaluate`, like the other arguments.
+        source: The data set.
+        split: Its split.
+        rank: This process.
+        world: Number of processes.
+        workers: Loader processes.
+        progress: Called with (images done, images in this process's share), once an image has been used.
+        original: The same images with the labels they had before relabeling: predictions are credited by
+            `roadseg.metrics.credit_relabeled`.
+
+    Raises:
+        DataError: The original labels are of other images, or sizes differ.
+        InputError: An image or label cannot be read.
+        LabelError: A label holds an unknown id, or the two label spaces have nothing in common.
+    """
+    dataset = RoadDataset(source, split)
+    indices = range(rank, len(dataset), world)
+    translate = label_map(predictor.space, source.target)
+    before = None if original is None else _Originals(original, split, source, dataset)
+    loader = DataLoader(Subset(dataset, indices), batch_size=None, num_workers=workers)
+    for done, (index, sample) in enumerate(zip(indices, loader, strict=True), start=1):
+        truth: NDArray[Any] = sample.mask.numpy()
+        size = (truth.shape[0], truth.shape[1])
+        prediction: NDArray[Any] = predictor.decode(sample.image[None], size).labels[0].cpu().numpy()
+        if not translate.is_identity:
+            prediction = translate.relabel(prediction)
+        record = dataset.records[index]
+        if before is not None:
+            prediction, truth = credit_relabeled(
+                prediction, truth, before.read(record), source.target, str(record.label)
+            )
+        yield Judged(index, record, sample.image, truth, prediction)
+        if progress is not None:
+            progress(done, len(indices))
+
+
+class _Originals:
+    """The labels before relabeling, by the keys of the relabeled data set, in its label space."""
+
+    def __init__(self, original: Source, split: str, source: Source, dataset: RoadDataset) -> None:
+        self.source = original
+        self.records = {record.key: record for record in original.find(split)}
+        self.translate: LabelMap = label_map(original.target, source.target)
+        if missing := [record.key for record in dataset.records if record.key not in self.records]:
+            raise DataError(
+                f"has no {missing[0]} in split {split!r}, which the relabeled data set has",
+                where=original.root,
+                remedy="give the same images with their labels before relabeling",
+            )
+
+    def read(self, record: Record) -> NDArray[np.integer]:
+        found: NDArray[np.integer] = self.translate.relabel(self.source.read_label(self.records[record.key]))
+        return found
+
+
 def protocol_of(
-    predictor: Predictor, source: Source, split: str, confusion: Confusion, void: VoidRule = "ignored"
+    predictor: Predictor,
+    source: Source,
+    split: str,
+    confusion: Confusion,
+    void: VoidRule = "ignored",
+    *,
+    absent: AbsentRule = "left-out",
+    excluded: tuple[str, ...] = (),
+    relabeled: bool = False,
 ) -> Protocol:
-    """Return the protocol of scores from `evaluate`."""
+    """Return the protocol of scores from `evaluate`.
+
+    Args:
+        predictor: What was scored.
+        source: The data set.
+        split: Its split.
+        confusion: What was counted.
+        void: What predictions on pixels without truth count as.
+        absent: What a class without truth counts as.
+        excluded: Classes that are left out of the means.
+        relabeled: Whether the truth were labels before relabeling.
+    """
     spec = predictor.card.preprocess
     seen = "stored labels"
     if spec.size is not None:
@@ -73,4 +175,7 @@ def protocol_of(
         resolution=seen,
         strategy=predictor.strategy.describe(),
         void=void,
+        absent=absent,
+        excluded=excluded,
+        relabeled=relabeled,
     )

@@ -1,6 +1,7 @@
 """The one way from an image to a `Prediction`: preprocess, strategy, decode."""
 
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
@@ -12,18 +13,27 @@ from PIL import Image
 from torch import nn
 
 from roadseg.errors import ImageError, LabelError
-from roadseg.inference.decode import Decoded, decode
+from roadseg.inference.decode import Decoded, decode, decode_rows
 from roadseg.inference.device import choose_device
 from roadseg.inference.package import WeightsCard, find_weights, load_package
 from roadseg.inference.preprocess import network_size, normalize, resize_images
-from roadseg.inference.strategies import Strategy, Whole
+from roadseg.inference.strategies import (
+    Part,
+    ScoreMap,
+    ScoreSum,
+    Strategy,
+    Whole,
+    band_rows,
+    has_own_size,
+    projection_of,
+)
 from roadseg.labels import LabelSpace
 from roadseg.media import Prediction, read_image
 from roadseg.models.bundled import DEFAULT_WEIGHTS
 from roadseg.models.fusing import fuse as fuse_norms
 from roadseg.models.output import SegmentationModel
 
-__all__ = ["DEFAULT_WEIGHTS", "ImageLike", "Predictor", "load", "predict"]
+__all__ = ["DEFAULT_WEIGHTS", "ImageLike", "Predictor", "decode_scores", "load", "predict"]
 
 ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 """A file, a Pillow image, or uint8 RGB pixels ``[H, W, 3]``."""
@@ -70,8 +80,9 @@ class Predictor:
 
     @property
     def space(self) -> LabelSpace:
-        """The label space of the predictions."""
-        return self.card.space
+        """The label space of the predictions: the network's, or the one that the strategy projects to."""
+        projection = projection_of(self.strategy)
+        return self.card.space if projection is None else projection.target
 
     def __call__(self, image: ImageLike, *, confidence: bool = False) -> Prediction:
         """Segment one image.
@@ -110,17 +121,82 @@ class Predictor:
             confidence: Also return the probability of the winning class per pixel.
         """
         size = size or (images.shape[-2], images.shape[-1])
+        found, seen = self.scores(images)
+        return decode_scores(found, seen, size, confidence=confidence)
+
+    @torch.inference_mode()
+    def scores(self, images: torch.Tensor) -> tuple[ScoreMap | ScoreSum, tuple[int, int]]:
+        """Return what the strategy gives for a batch, and the size of the images as the strategy saw them.
+
+        Args:
+            images: uint8 ``[B, 3, H, W]``, RGB.
+        """
         spec = self.card.preprocess
         batch = images.to(self.device, memory_format=torch.channels_last)
-        height, width = network_size(images.shape[-2], images.shape[-1], spec)
-        batch = resize_images(batch, (height, width))
-        scores = self.strategy(cast("SegmentationModel", self.model), normalize(batch, spec))
+        seen = (images.shape[-2], images.shape[-1])
+        if not has_own_size(self.strategy):
+            seen = network_size(*seen, spec)
+            batch = resize_images(batch, seen)
+        return self.strategy(cast("SegmentationModel", self.model), normalize(batch, spec)), seen
+
+    @torch.inference_mode()
+    def probability_rows(
+        self, images: torch.Tensor, size: tuple[int, int] | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield the probabilities of all classes from top to bottom, a few rows at a time.
+
+        A full set of probabilities is the largest array there is, 160 MB for 19 classes at 1024x2048: whoever wants
+        entropies, shares or a file has no need for it at once.
+
+        Args:
+            images: uint8 ``[B, 3, H, W]``, RGB.
+            size: Height and width of the result; None for the images' own.
+
+        Yields:
+            First row, and float32 ``[B, C, rows, W]``.
+        """
+        size = size or (images.shape[-2], images.shape[-1])
+        found, seen = self.scores(images)
+        total = ScoreSum((Part(found, seen),), seen) if isinstance(found, ScoreMap) else found
+        first = total.parts[0].map.scores
+        for top, bottom in band_rows(size, first.shape[0] * first.shape[1], first.device):
+            rows = total.rows(top, bottom, size)
+            yield top, rows if total.probabilities else rows.softmax(1)
+
+
+def decode_scores(
+    found: ScoreMap | ScoreSum, seen: tuple[int, int], size: tuple[int, int], *, confidence: bool = False
+) -> Decoded:
+    """Return the class ids of what a strategy gave.
+
+    Args:
+        found: The scores of images.
+        seen: Height and width of the images as the strategy saw them.
+        size: Height and width of the result.
+        confidence: Also return the probability of the winning class per pixel.
+    """
+    if isinstance(found, ScoreMap):
         # The map covers the image as the network saw it, and what a strategy added at its far edges; both are
-        # stretched alike to the wanted size.
-        grid = (round(size[0] * scores.grid[0] / height), round(size[1] * scores.grid[1] / width))
-        return decode(
-            scores.scores, size, grid=grid, align_corners=scores.align_corners, confidence=confidence
-        )
+        # stretched alike to the wanted size. Where that gives no whole pixels, rows are read at their places.
+        places = [(size[axis] * found.grid[axis], seen[axis]) for axis in range(2)]
+        if all(length % side == 0 for length, side in places):
+            return decode(
+                found.scores,
+                size,
+                grid=(places[0][0] // seen[0], places[1][0] // seen[1]),
+                align_corners=found.align_corners,
+                confidence=confidence,
+                probabilities=found.probabilities,
+            )
+        found = ScoreSum((Part(found, seen),), seen)
+    first = found.parts[0].map.scores
+    return decode_rows(
+        functools.partial(found.rows, size=size),
+        band_rows(size, first.shape[0] * first.shape[1], first.device),
+        size,
+        confidence=confidence,
+        probabilities=found.probabilities,
+    )
 
 
 def as_pixels(image: ImageLike) -> NDArray[np.uint8]:

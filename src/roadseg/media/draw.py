@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from roadseg.errors import ImageError
 from roadseg.labels import Class, LabelSpace
 
-__all__ = ["contours", "legend_bar", "overlay", "side_by_side", "stack"]
+__all__ = ["contours", "differences", "gray_levels", "legend_bar", "overlay", "side_by_side", "stack"]
 
 Picture = npt.NDArray[np.uint8]
 
@@ -23,6 +23,7 @@ _NARROWEST = 160  # pixels; below, no name could be read
 _BLOCK = 64  # rows blended at a time: the 16-bit intermediates stay in the cache
 _OUTLINE = 255
 _OUTLINE_WEIGHT = 0.7
+_DIMMED, _DARK = 5, 9  # right pixels keep 5/16 of their brightness, pixels without truth lose 9/16 of that
 
 
 def overlay(
@@ -69,6 +70,33 @@ def overlay(
         light = np.full((len(rows), 3), _OUTLINE, dtype=np.uint8)
         flat[rows] = _blend(flat[rows], light, _OUTLINE_WEIGHT)
     return blended
+
+
+def differences(
+    image: Picture, colors: Picture, wrong: npt.NDArray[np.bool_], unknown: npt.NDArray[np.bool_]
+) -> Picture:
+    """Show where a prediction is wrong, and what it says there.
+
+    Args:
+        image: uint8 ``[H, W, 3]``.
+        colors: What was predicted, in color, uint8 ``[H, W, 3]``.
+        wrong: bool ``[H, W]``: shown in the predicted color.
+        unknown: bool ``[H, W]``: where there is no truth, shown almost black; elsewhere the picture is dim and gray.
+
+    Returns:
+        uint8 ``[H, W, 3]``, a new array.
+    """
+    _check_picture(image, "image")
+    _check_picture(colors, "colors")
+    gray = np.asarray(Image.fromarray(image).convert("L")).astype(np.uint16) * _DIMMED >> 4
+    gray = np.where(unknown, gray * (16 - _DARK) >> 4, gray).astype(np.uint8)
+    return np.where(wrong[..., None], colors, gray[..., None])
+
+
+def gray_levels(values: npt.NDArray[np.floating[Any]]) -> Picture:
+    """Return numbers 0..1 as gray, uint8 of the same shape: 0 is black, 1 is white."""
+    levels: Picture = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return levels
 
 
 def contours(labels: npt.NDArray[Any], width: int | None = None) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import sys
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +16,7 @@ from roadseg.media.images import IMAGE_SUFFIXES
 __all__ = ["FoundImage", "find_images"]
 
 _LIST_SUFFIX = ".txt"
+_STANDARD_INPUT = "-"
 _LOOKED_FOR = f"looked for {', '.join(IMAGE_SUFFIXES)}"
 
 
@@ -40,10 +43,11 @@ def find_images(inputs: str | Path | Sequence[str | Path]) -> list[FoundImage]:
       ``__MACOSX`` left out; keys are paths below it, so that results can mirror the tree,
     - a pattern such as ``drive/*/left_*.png`` (``**`` stands for any folders); keys are paths below its fixed part,
     - a list file ``.txt`` with one of the above per line, relative to the list file or to the working folder; empty
-      lines and lines that start with ``#`` do not count.
+      lines and lines that start with ``#`` do not count,
+    - ``-`` for such a list on standard input, or for paths with a zero byte after each (``find -print0``).
 
-    A file that is named twice is found once. Where keys would coincide, even if only in upper and lower case, the
-    suffix is added (``x_jpg`` and ``x_png``) or else as many parent folders as it takes (``a/1`` and ``b/1``).
+    A file that is named twice is found once. Where keys would coincide, even if only in upper and lower case or in how
+    accents are encoded, which some file systems do not tell apart, the suffix is added (``x_jpg`` and ``x_png``) or else as many parent folders as it takes (``a/1`` and ``b/1``).
 
     Args:
         inputs: One or several of these.
@@ -65,6 +69,8 @@ def find_images(inputs: str | Path | Sequence[str | Path]) -> list[FoundImage]:
 
 
 def _search(item: str | Path) -> list[FoundImage]:
+    if item == _STANDARD_INPUT:
+        return _read_standard_input()
     path = Path(item)
     if path.is_file() and path.suffix.lower() == _LIST_SUFFIX:
         return _read_list(path)
@@ -135,6 +141,21 @@ def _read_list(path: Path) -> list[FoundImage]:
         raise InputError(
             "cannot be read as a list of images", where=path, remedy="write one path per line as UTF-8 text"
         ) from error
+    return _search_lines(lines, path)
+
+
+def _read_standard_input() -> list[FoundImage]:
+    try:
+        text = sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InputError(
+            "cannot be read as a list of images", where="standard input", remedy="write paths as UTF-8 text"
+        ) from error
+    lines = [entry for entry in text.split("\0") if entry] if "\0" in text else text.splitlines()
+    return _search_lines(lines, Path("standard input"))
+
+
+def _search_lines(lines: Iterable[str], path: Path) -> list[FoundImage]:
     images: list[FoundImage] = []
     for number, text in enumerate(lines, start=1):
         entry = text.strip()
@@ -198,10 +219,10 @@ def _with_parent(image: FoundImage, depth: int) -> str | None:
 
 
 def _clashes(keys: Iterable[str]) -> list[list[int]]:
-    """Return the positions of keys that coincide; case does not tell files apart on every system."""
+    """Return the positions of keys that coincide; case or composed accents do not tell files apart on every system."""
     groups: dict[str, list[int]] = defaultdict(list)
     for i, key in enumerate(keys):
-        groups[key.casefold()].append(i)
+        groups[unicodedata.normalize("NFC", unicodedata.normalize("NFC", key).casefold())].append(i)
     return [members for members in groups.values() if len(members) > 1]
 
 

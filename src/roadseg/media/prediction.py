@@ -11,7 +11,7 @@ from PIL import Image
 from roadseg.errors import ImageError, LabelError
 from roadseg.labels import LabelSpace, label_map
 from roadseg.labels import space as space_named
-from roadseg.media.draw import contours, legend_bar, overlay, stack
+from roadseg.media.draw import contours, differences, legend_bar, overlay, side_by_side, stack
 from roadseg.media.images import with_palette, write_mask
 
 __all__ = ["Prediction"]
@@ -95,16 +95,57 @@ class Prediction:
         Raises:
             ImageError: There is no picture, or it has another size.
         """
-        picture = self.image if image is None else image
-        if picture is None:
-            raise ImageError("the prediction carries no image to draw on", remedy="give one: overlay(image)")
-        _check_image(picture, self.labels)
+        picture = self._picture(image)
         ignored = self.labels == self.space.stored_id(self.space.ignore, self.labels.dtype)
         lines = contours(self.labels) if outline else False
         drawn = overlay(picture, self.colorize(), alpha, keep=ignored, outline=lines)
         if not legend:
             return drawn
         return stack([drawn, legend_bar(self.space, self._shares_by_id(), drawn.shape[1])])
+
+    def compose(
+        self,
+        image: npt.NDArray[np.uint8] | None = None,
+        *,
+        truth: "Prediction | None" = None,
+        legend: bool = False,
+    ) -> npt.NDArray[np.uint8]:
+        """Return the picture and the classes in color side by side, with the truth between them if there is one.
+
+        Args:
+            image: uint8 ``[H, W, 3]``; by default the picture that the prediction was made from.
+            truth: What is really there, in the same label space.
+            legend: Whether to add a bar with the names and shares of the classes below.
+
+        Raises:
+            ImageError: There is no picture, or picture or truth have another size.
+        """
+        panels = [self._picture(image)]
+        if truth is not None:
+            self._check_truth(truth)
+            panels.append(truth.colorize())
+        joined = side_by_side([*panels, self.colorize()], gap=max(2, self.labels.shape[1] // 256))
+        if not legend:
+            return joined
+        return stack([joined, legend_bar(self.space, self._shares_by_id(), joined.shape[1])])
+
+    def differences(
+        self, truth: "Prediction", image: npt.NDArray[np.uint8] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Return the dimmed picture with the wrong pixels in the color of what was predicted there.
+
+        Args:
+            truth: What is really there, in the same label space; its ignored pixels are never wrong.
+            image: uint8 ``[H, W, 3]``; by default the picture that the prediction was made from.
+
+        Raises:
+            ImageError: There is no picture, or picture or truth have another size.
+            LabelError: The truth is in another label space.
+        """
+        self._check_truth(truth)
+        unknown = truth.labels == self.space.stored_id(self.space.ignore, truth.labels.dtype)
+        wrong = (self.labels != truth.labels) & ~unknown
+        return differences(self._picture(image), self.colorize(), wrong, unknown)
 
     def to_pil(self) -> Image.Image:
         """Return a Pillow palette picture: its pixels are ids, viewers show colors.
@@ -139,6 +180,26 @@ class Prediction:
         names = {item.id: item.name for item in self.space.classes}
         by_id = sorted(self._shares_by_id().items(), key=lambda item: -item[1])
         return {names[number]: share for number, share in by_id}
+
+    def _picture(self, image: npt.NDArray[np.uint8] | None) -> npt.NDArray[np.uint8]:
+        picture = self.image if image is None else image
+        if picture is None:
+            raise ImageError("the prediction carries no image to draw on", remedy="give one: overlay(image)")
+        _check_image(picture, self.labels)
+        return picture
+
+    def _check_truth(self, truth: "Prediction") -> None:
+        if truth.space != self.space:
+            raise LabelError(
+                f"the truth is in label space {truth.space.name}, the prediction in {self.space.name}",
+                remedy="translate one of them with to()",
+            )
+        if truth.labels.shape != self.labels.shape:
+            sizes = [f"{height} x {width}" for height, width in (truth.labels.shape, self.labels.shape)]
+            raise ImageError(
+                f"the truth has {sizes[0]} pixels (height x width), the prediction {sizes[1]}",
+                remedy="give labels of the same size as the picture",
+            )
 
     def _shares_by_id(self) -> dict[int, float]:
         counts = np.bincount(self.labels.ravel(), minlength=np.iinfo(self.labels.dtype).max + 1)

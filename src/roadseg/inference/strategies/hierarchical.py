@@ -1,77 +1,19 @@
-"""How a network is run over an image: functions from (model, normalized images) to score maps.
-
-Maps are of low resolution, the network's own, wherever that is exact; `Hierarchical` weighs scales per pixel and so has
-to work at the size of the image.
-"""
+"""Several scales, blended by the attention that a network learned."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 
 from roadseg.errors import RecipeError
+from roadseg.inference.strategies.scores import ScoreMap
+from roadseg.inference.strategies.whole import run_extended
 from roadseg.models.blocks import resize
 from roadseg.models.hierarchical import fuse_scales, scaled_size
-from roadseg.models.output import Output, SegmentationModel
+from roadseg.models.output import SegmentationModel
 
-__all__ = ["Hierarchical", "ScoreMap", "Strategy", "Whole"]
+__all__ = ["Hierarchical"]
 
 _CLASSES_AT_ONCE = 4
-
-
-class ScoreMap(NamedTuple):
-    """Scores, usually at low resolution, and the image area they cover.
-
-    Attributes:
-        scores: float ``[B, C, h, w]``, logits or probabilities.
-        grid: Height and width, in pixels, of the area that the map covers; it starts at the image's top left corner
-            and may reach beyond the image.
-        align_corners: How the scores are to be upsampled to the grid.
-    """
-
-    scores: torch.Tensor
-    grid: tuple[int, int]
-    align_corners: bool
-
-
-def _extended(model: SegmentationModel, images: torch.Tensor) -> tuple[Output, tuple[int, int]]:
-    """Run a network over images that were extended to multiples of its stride; also return their size."""
-    height, width = images.shape[-2:]
-    grid = (height + -height % model.stride, width + -width % model.stride)
-    if grid != (height, width):
-        images = F.pad(images, (0, grid[1] - width, 0, grid[0] - height), mode="replicate")
-    return model(images), grid
-
-
-class Strategy(Protocol):
-    """Runs a network over images ``[B, 3, H, W]``; strategies are frozen values that nest."""
-
-    def __call__(self, model: SegmentationModel, images: torch.Tensor) -> ScoreMap:
-        """Return the scores of all images."""
-        ...
-
-    def describe(self) -> str:
-        """Return the words that stand in a score's protocol."""
-        ...
-
-
-@dataclass(frozen=True)
-class Whole:
-    """The whole image in one pass.
-
-    The image is extended to a multiple of the network's stride by repeating its last row and column, so that a score
-    cell covers the same pixels at every image size.
-    """
-
-    def __call__(self, model: SegmentationModel, images: torch.Tensor) -> ScoreMap:
-        """Return the network's logits."""
-        output, grid = _extended(model, images)
-        return ScoreMap(output.logits, grid, model.align_corners)
-
-    def describe(self) -> str:
-        """Return the words that stand in a score's protocol."""
-        return "whole image, single scale, no flip"
 
 
 @dataclass(frozen=True)
@@ -143,7 +85,7 @@ class Hierarchical:
         if scale != 1:
             size = scaled_size(size, scale)
             images = resize(images, size, align_corners=False)
-        output, grid = _extended(model, images) if self.extend else (model(images), size)
+        output, grid = run_extended(model, images) if self.extend else (model(images), size)
         if output.attention is None:
             raise RecipeError(
                 f"{type(model).__name__} gives no attention, by which scales could be blended",
@@ -151,6 +93,10 @@ class Hierarchical:
                 remedy="use a network with hierarchical attention, such as hrnet-ocr-w48-hms, or average the scales",
             )
         return _Scale(scale, output.logits, output.attention, grid, size, model.align_corners)
+
+    def view_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
+        """Return the sizes of the images that the network sees for one image of a size."""
+        return [size if scale == 1 else scaled_size(size, scale) for scale in sorted(self.scales)]
 
     def describe(self) -> str:
         """Return the words that stand in a score's protocol."""
