@@ -196,3 +196,18 @@ def test_numbers_in_words():
     assert [size_text(x) for x in (0, 999, 1500, 45_000, 3e6, 2.5e12)] == [
         "0 B", "999 B", "1.5 kB", "45 kB", "3.0 MB", "2500 GB",
     ]  # fmt: skip
+
+
+def test_warnings_are_one_sentence(monkeypatch, capsys):
+    import warnings
+
+    from roadseg.cli import entry
+
+    def warn(_arguments):
+        warnings.simplefilter("always")
+        warnings.warn("memory ended: windows are halved", RuntimeWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(entry, "_run", warn)
+    assert entry.main(["predict"]) == 0
+    assert capsys.readouterr().err == "roadseg: memory ended: windows are halved\n"

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol
@@ -64,7 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(given)
+        with warnings.catch_warnings():
+            if "--debug" not in given:
+                warnings.showwarning = _show_warning
+            code = _run(given)
         sys.stdout.flush()  # here, so that a reader who went away is noticed while it can be handled
         return code
     except SystemExit as stop:  # how tyro ends after help (0) and usage errors (2)
@@ -86,6 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         Terminal().warn(sentence)
         return code
+
+
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    """Write a warning without the line of code that it came from."""
+    sys.stderr.write(f"roadseg: {message}\n")
 
 
 def explain(error: BaseException) -> tuple[str, int]:

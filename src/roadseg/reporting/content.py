@@ -97,7 +97,8 @@ def _title(score: Mapping[str, Any]) -> str:
     protocol = score.get("protocol")
     data = protocol if isinstance(protocol, Mapping) else {}
     where = " ".join(str(data[key]) for key in ("dataset", "split") if data.get(key))
-    return " on ".join(str(part) for part in (score.get("weights"), where) if part)
+    weights = Path(str(score.get("weights") or "")).name
+    return " on ".join(part for part in (weights, where) if part)
 
 
 def _read_json(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
