@@ -137,6 +137,27 @@ def test_windows_are_averaged_pixel_by_pixel(model, window, step):
 
 
 @pytest.mark.parametrize(
+    ("model", "window", "step"), [(tiny(5), 32, 22), (Corners(), 33, 16)], ids=["cells", "corners"]
+)
+@torch.inference_mode()
+def test_gaussian_windows_are_averaged_by_their_weights(model, window, step):
+    """Pixels weigh by a bell whose standard deviation is an eighth of the window."""
+    images = torch.randn(1, 3, 77, 97)
+    found = Sliding(window, stride=step, merge="pixels", weights="gaussian")(model.eval(), images)
+    bell = torch.exp(
+        -0.5 * ((torch.arange(window, dtype=torch.float64) - (window - 1) / 2) * 8 / window) ** 2
+    )
+    weight = bell[:, None] * bell
+    total, mass = torch.zeros(1, 5, 77, 97, dtype=torch.float64), torch.zeros(77, 97, dtype=torch.float64)
+    for y, x in itertools.product(window_starts(77, window, step), window_starts(97, window, step)):
+        logits = model(images[..., y : y + window, x : x + window]).logits.double()
+        wide = F.interpolate(logits, (window, window), mode="bilinear", align_corners=model.align_corners)
+        total[..., y : y + window, x : x + window] += wide * weight
+        mass[y : y + window, x : x + window] += weight
+    torch.testing.assert_close(found.scores, (total / mass).float(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
     ("model", "window", "size"),
     [(tiny(5), 32, (80, 96)), (Corners(), 33, (81, 97))],
     ids=["cells", "corners"],
