@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from roadseg.errors import LabelError
 from roadseg.labels import LabelSpace
+from roadseg.metrics.channels import channel_table, check_shapes, look_up
 
 __all__ = ["Confusion"]
 
@@ -36,7 +37,7 @@ class Confusion:
             self.counts = np.zeros((size, size), np.int64)
         if self.counts.shape != (size, size):
             raise LabelError(f"counts of shape {self.counts.shape} do not fit {size - 1} classes")
-        self._channels = _channel_table(self.space)
+        self._channels = channel_table(self.space)
 
     def update(self, truth: NDArray[np.integer], prediction: NDArray[np.integer], where: str = "") -> None:
         """Add one image.
@@ -49,12 +50,7 @@ class Confusion:
         Raises:
             LabelError: The shapes differ, or an id is neither a class nor the ignore id.
         """
-        if truth.shape != prediction.shape:
-            raise LabelError(
-                f"truth of shape {truth.shape} and prediction of shape {prediction.shape} differ",
-                where=where or None,
-                remedy="score at the size of the stored labels",
-            )
+        check_shapes(truth, prediction, where)
         if truth.size == 0:
             raise LabelError(
                 "the truth is empty", where=where or None, remedy="score images that have pixels"
@@ -98,19 +94,7 @@ class Confusion:
         self, ids: NDArray[np.integer], what: str, where: str, pixels: NDArray[np.integer] | None = None
     ) -> NDArray[np.int16]:
         """Return the channels of ids; errors count an unknown id in ``pixels`` (default: in the ids)."""
-        table = self._channels
-        if int(ids.max()) < len(table) and int(ids.min()) >= 0:
-            channels: NDArray[np.int16] = table[ids]
-            if int(channels.min()) >= 0:
-                return channels
-        pixels = ids if pixels is None else pixels
-        bad = ids[~np.isin(ids, [*self.space.ids, self.space.ignore])]
-        raise LabelError(
-            f"the {what} has id {int(bad[0])} on {int((pixels == bad[0]).sum())} pixels, which is not in label space"
-            f" {self.space.name}",
-            where=where or None,
-            remedy="map it with a label map, or declare it as ignored",
-        )
+        return look_up(self._channels, ids, self.space, what, where, pixels)
 
     def __add__(self, other: "Confusion") -> "Confusion":
         if self.space != other.space:
@@ -132,14 +116,3 @@ def _histogram(codes: NDArray[np.integer], size: int) -> NDArray[np.int64]:
     np.add(last, 1, out=bounds[1:-1])
     # The lengths of runs add up in float64, exactly: a picture has far fewer than 2**53 pixels.
     return np.bincount(codes[bounds[:-1]], weights=np.diff(bounds), minlength=size).astype(np.int64)
-
-
-def _channel_table(space: LabelSpace) -> NDArray[np.int16]:
-    """Return a table from id to channel; the ignore id gives C, unknown ids give -1."""
-    ids = [i for i in (*space.ids, space.ignore) if i >= 0]
-    table = np.full(max(ids) + 1, -1, np.int16)
-    for channel, class_id in enumerate(space.ids):
-        if class_id >= 0:
-            table[class_id] = channel
-    table[space.ignore] = space.num_classes  # also where a void class shares the id: void is not scored
-    return table
