@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from roadseg.errors import LabelError
 from roadseg.labels import LabelSpace
 from roadseg.metrics.channels import pair_of
+from roadseg.metrics.iou import known_or_none
 from roadseg.metrics.neighborhood import bits_within, differs_within, unlike
 
 __all__ = ["Boundary", "BoundaryScores"]
@@ -247,8 +248,4 @@ def _harmonic(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> ND
 def _named(names: tuple[str, ...], values: NDArray[np.float64]) -> dict[str, float | None]:
     known = values[np.isfinite(values)]
     mean = float(known.mean()) if known.size else None
-    return {**{name: _json(value) for name, value in zip(names, values, strict=True)}, "mean": mean}
-
-
-def _json(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return {**{name: known_or_none(value) for name, value in zip(names, values, strict=True)}, "mean": mean}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from roadseg.errors import LabelError
 from roadseg.labels import LabelSpace
 from roadseg.metrics.channels import channels_of
+from roadseg.metrics.iou import known_or_none
 
 __all__ = ["Calibration", "CalibrationScores", "pick_pixels"]
 
@@ -51,17 +52,17 @@ class CalibrationScores:
             {
                 "low": i / number,
                 "high": (i + 1) / number,
-                "confidence": _json(self.confidence[i]),
-                "accuracy": _json(self.accuracy[i]),
+                "confidence": known_or_none(self.confidence[i]),
+                "accuracy": known_or_none(self.accuracy[i]),
                 "count": int(self.counts[i]),
             }
             for i in range(number)
         ]
         return {
-            "ece": _json(self.ece),
-            "temperature": _json(self.temperature),
-            "ece_after": _json(self.ece_after),
-            "nll": _json(self.nll),
+            "ece": known_or_none(self.ece),
+            "temperature": known_or_none(self.temperature),
+            "ece_after": known_or_none(self.ece_after),
+            "nll": known_or_none(self.nll),
             "pixels": int(self.counts.sum()),
             "bins": bins,
         }
@@ -213,7 +214,3 @@ def _root(slopes: NDArray[np.float64]) -> float:
 def _shares(top: NDArray[np.float64], bottom: NDArray[np.float64]) -> NDArray[np.float64]:
     shares: NDArray[np.float64] = np.full(top.shape, np.nan)
     return np.divide(top, bottom, out=shares, where=bottom > 0)
-
-
-def _json(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -12,7 +12,7 @@ from roadseg.errors import DataError, InputError
 from roadseg.labels import LabelSpace
 from roadseg.media import atomic_path
 from roadseg.metrics.confusion import Confusion
-from roadseg.metrics.iou import intersection_over_union, mean_of_known
+from roadseg.metrics.iou import intersection_over_union, known_or_none, mean_of_known
 from roadseg.metrics.scores import Protocol, scored_channels
 
 __all__ = ["ImageCounts"]
@@ -78,7 +78,7 @@ class ImageCounts:
         return [
             {
                 "key": key,
-                "miou": None if np.isnan(miou[i]) else float(miou[i]),
+                "miou": known_or_none(miou[i]),
                 "accuracy": float(found[i] / truth[i]) if truth[i] else None,
                 "pixels": int(truth[i]),
             }

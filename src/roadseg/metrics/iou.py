@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AbsentRule", "intersection_over_union", "mean_of_known"]
+__all__ = ["AbsentRule", "intersection_over_union", "known_or_none", "mean_of_known"]
 
 AbsentRule = Literal["left-out", "zero-if-predicted", "zero"]
 """What the IoU of a class without truth is. ``left-out``: it has none, and the mean is over the others.
@@ -44,3 +44,8 @@ def mean_of_known(values: NDArray[np.float64], kept: NDArray[np.bool_] | None = 
     mean: NDArray[np.float64] = np.full(np.shape(total), np.nan)
     np.divide(total, number, out=mean, where=number > 0)
     return mean
+
+
+def known_or_none(value: float) -> float | None:
+    """Return a score as JSON can hold it: NaN, for one that is not known, becomes null."""
+    return None if np.isnan(value) else float(value)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from roadseg.labels import LabelSpace
 from roadseg.metrics.confusion import Confusion
 from roadseg.metrics.instances import Instances, InstanceScores
-from roadseg.metrics.iou import AbsentRule, intersection_over_union, mean_of_known
+from roadseg.metrics.iou import AbsentRule, intersection_over_union, known_or_none, mean_of_known
 
 __all__ = ["Protocol", "Scores", "VoidRule", "scored_channels"]
 
@@ -172,33 +172,33 @@ class Scores:
         """Return plain JSON values; NaN becomes null."""
         per_class = {
             name: {
-                "iou": _json(self.iou[i]),
-                "recall": _json(self.recall[i]),
-                "precision": _json(self.precision[i]),
+                "iou": known_or_none(self.iou[i]),
+                "recall": known_or_none(self.recall[i]),
+                "precision": known_or_none(self.precision[i]),
                 "pixels": int(self.pixels[i]),
             }
             for i, name in enumerate(self.names)
         }
         groups: dict[str, dict[str, float | None]] = {
-            name: {"iou": _json(value)} for name, value in self.categories.items()
+            name: {"iou": known_or_none(value)} for name, value in self.categories.items()
         }
         result: dict[str, Any] = {
-            "miou": _json(self.miou),
-            "pixel_accuracy": _json(self.pixel_accuracy),
-            "mean_accuracy": _json(self.mean_accuracy),
-            "frequency_weighted_iou": _json(self.frequency_weighted_iou),
+            "miou": known_or_none(self.miou),
+            "pixel_accuracy": known_or_none(self.pixel_accuracy),
+            "mean_accuracy": known_or_none(self.mean_accuracy),
+            "frequency_weighted_iou": known_or_none(self.frequency_weighted_iou),
         }
         if groups:
-            result["category_miou"] = _json(self.category_miou)
+            result["category_miou"] = known_or_none(self.category_miou)
         if self.instances is not None:
             result |= {
-                "iiou": _json(self.instances.miou),
-                "category_iiou": _json(self.instances.category_miou),
+                "iiou": known_or_none(self.instances.miou),
+                "category_iiou": known_or_none(self.instances.category_miou),
             }
             for i, name in enumerate(self.names):
-                per_class[name]["iiou"] = _json(self.instances.iou[i])
+                per_class[name]["iiou"] = known_or_none(self.instances.iou[i])
             for name in groups:
-                groups[name]["iiou"] = _json(self.instances.categories.get(name, float("nan")))
+                groups[name]["iiou"] = known_or_none(self.instances.categories.get(name, float("nan")))
         result["classes"] = per_class
         if groups:
             result["categories"] = groups
@@ -242,7 +242,3 @@ def _ratio(
 ) -> NDArray[np.float64]:
     ratio: NDArray[np.float64] = np.full(top.shape, np.nan)
     return np.divide(top, bottom, out=ratio, where=where & (bottom > 0))
-
-
-def _json(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from roadseg.errors import LabelError
 from roadseg.labels import LabelSpace
 from roadseg.metrics.channels import pair_of
+from roadseg.metrics.iou import known_or_none
 from roadseg.metrics.neighborhood import squared_distance, unlike
 
 __all__ = ["Trimap", "TrimapCurve"]
@@ -36,7 +37,12 @@ class TrimapCurve:
         """Return a plain row per width; NaN becomes null."""
         rows = zip(self.widths, self.miou, self.accuracy, self.pixels, strict=True)
         return [
-            {"width": width, "miou": _json(miou), "accuracy": _json(accuracy), "pixels": int(pixels)}
+            {
+                "width": width,
+                "miou": known_or_none(miou),
+                "accuracy": known_or_none(accuracy),
+                "pixels": int(pixels),
+            }
             for width, miou, accuracy, pixels in rows
         ]
 
@@ -120,7 +126,3 @@ def _ratio(top: NDArray[Any], bottom: NDArray[Any], where: NDArray[np.bool_]) ->
     ratio: NDArray[np.float64] = np.full(np.shape(top), np.nan)
     np.divide(top, bottom, out=ratio, where=where & (bottom > 0))
     return ratio
-
-
-def _json(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
