@@ -7,6 +7,7 @@ import torch
 from roadseg.errors import RecipeError
 from roadseg.inference import Flip, MultiScale, Predictor, Sliding, WeightsCard, Whole
 from roadseg.inference.maps import score
+from roadseg.inference.predictor import probability_rows
 from roadseg.labels import space
 from roadseg.recipes import Preprocess
 from tests.fakes import picture
@@ -34,7 +35,9 @@ def test_maps_of_a_batch_are_those_of_the_predictor(strategy, spec):
     ready = predictor(tiny, strategy, spec)
     images = [picture("a", SIZE), picture("b", SIZE)]
     expected = ready.decode(as_batch(images), confidence=True)
-    chances = torch.cat([rows for _, rows in ready.probability_rows(as_batch(images))], 2).double()
+    chances = torch.cat(
+        [rows for _, rows in probability_rows(*ready.scores(as_batch(images)), expected.labels.shape[1:])], 2
+    ).double()
     chances = chances / chances.sum(1, keepdim=True)
     entropy = torch.special.entr(chances).sum(1) / np.log(11)
     for index, one in enumerate(score(ready, images)):

@@ -23,6 +23,7 @@ from roadseg.inference import (
     WeightsCard,
     Whole,
 )
+from roadseg.inference.predictor import probability_rows
 from roadseg.inference.strategies import bounded, projected, upsampled_rows, window_starts
 from roadseg.labels import LabelMap, space
 from roadseg.models.output import Output
@@ -368,7 +369,7 @@ def test_a_predictor_decodes_sums_of_maps():
 def test_probabilities_come_in_rows(strategy, size):
     images = torch.randint(0, 256, (1, 3, 37, 53), dtype=torch.uint8)
     predictor = Predictor(tiny(11), CARD, strategy=strategy, device="cpu")
-    rows = list(predictor.probability_rows(images, size))
+    rows = list(probability_rows(*predictor.scores(images), size or images.shape[-2:]))
     assert rows[0][0] == 0
     chances = torch.cat([part for _, part in rows], 2)
     torch.testing.assert_close(chances.sum(1), torch.ones(1, *(size or (37, 53))))

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Subset
 
 from roadseg.data import Record, RoadDataset, Source
 from roadseg.errors import DataError
-from roadseg.inference.predictor import Predictor
+from roadseg.inference.predictor import Predictor, decode_scores
+from roadseg.inference.strategies import ScoreMap, ScoreSum
 from roadseg.labels import LabelMap, label_map
 from roadseg.metrics import AbsentRule, Confusion, Protocol, VoidRule, credit_relabeled
 
@@ -23,14 +23,16 @@ class Judged(NamedTuple):
     Attributes:
         position: Of the image in the split.
         record: Where the image came from.
-        image: uint8 ``[3, H, W]``.
+        scores: What the strategy gave.
+        seen: Height and width of the image as the strategy saw it.
         truth: ``[H, W]`` ids of the data set's label space.
         prediction: ``[H, W]`` likewise.
     """
 
     position: int
     record: Record
-    image: torch.Tensor
+    scores: ScoreMap | ScoreSum
+    seen: tuple[int, int]
     truth: NDArray[Any]
     prediction: NDArray[Any]
 
@@ -106,7 +108,8 @@ def judge(
     for done, (index, sample) in enumerate(zip(indices, loader, strict=True), start=1):
         truth: NDArray[Any] = sample.mask.numpy()
         size = (truth.shape[0], truth.shape[1])
-        prediction: NDArray[Any] = predictor.decode(sample.image[None], size).labels[0].cpu().numpy()
+        scores, seen = predictor.scores(sample.image[None])
+        prediction: NDArray[Any] = decode_scores(scores, seen, size).labels[0].cpu().numpy()
         if not translate.is_identity:
             prediction = translate.relabel(prediction)
         record = dataset.records[index]
@@ -114,7 +117,7 @@ def judge(
             prediction, truth = credit_relabeled(
                 prediction, truth, before.read(record), source.target, str(record.label)
             )
-        yield Judged(index, record, sample.image, truth, prediction)
+        yield Judged(index, record, scores, seen, truth, prediction)
         if progress is not None:
             progress(done, len(indices))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from roadseg.data import Source
 from roadseg.errors import DataError, LabelError
 from roadseg.inference.evaluation import Judged, judge
-from roadseg.inference.predictor import Predictor
+from roadseg.inference.predictor import Predictor, probability_rows
 from roadseg.media import read_mask
 from roadseg.metrics import Boundary, Calibration, Confusion, ImageCounts, Instances, Protocol, Trimap
 from roadseg.metrics.calibration import pick_pixels
@@ -103,7 +103,7 @@ def examine(
         predictor: What is scored.
         source: The data set.
         split: Its split.
-        aspects: What else to count. Calibration runs the network a second time.
+        aspects: What else to count.
         original: The same images with their labels before relabeling, see `judge`.
         rank: This process; it takes every world-th image, without padding.
         world: Number of processes. The sum of their findings is that of one process.
@@ -128,7 +128,7 @@ def examine(
         original=original,
     )
     for item in items:
-        _add(findings, item, predictor)
+        _add(findings, item)
     return findings
 
 
@@ -158,7 +158,7 @@ def _start(
     )
 
 
-def _add(findings: Findings, item: Judged, predictor: Predictor) -> None:
+def _add(findings: Findings, item: Judged) -> None:
     """Count one image."""
     record, truth, prediction = item.record, item.truth, item.prediction
     image = Confusion(findings.confusion.space)
@@ -183,17 +183,17 @@ def _add(findings: Findings, item: Judged, predictor: Predictor) -> None:
         findings.trimap.update(truth, prediction, where=record.key)
     if findings.calibration is not None:
         rows, columns = pick_pixels(truth, findings.confusion.space, record.key)
-        logits = _log_probabilities(predictor, item, rows, columns)
+        logits = _log_probabilities(item, rows, columns)
         findings.calibration.update(truth[rows, columns], logits, where=record.key)
 
 
 def _log_probabilities(
-    predictor: Predictor, item: Judged, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    item: Judged, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.float32]:
     """Return the logarithms of all classes' probabilities at some pixels, in their order from the top: ``[N, C]``."""
     found = []
     size = (item.truth.shape[0], item.truth.shape[1])
-    for top, chances in predictor.probability_rows(item.image[None], size):
+    for top, chances in probability_rows(item.scores, item.seen, size):
         here = (rows >= top) & (rows < top + chances.shape[2])
         y, x = (torch.from_numpy(place[here]).to(chances.device) for place in (rows - top, columns))
         found.append(chances[0][:, y, x].T.log().float().cpu().numpy())

@@ -33,7 +33,15 @@ from roadseg.models.bundled import DEFAULT_WEIGHTS
 from roadseg.models.fusing import fuse as fuse_norms
 from roadseg.models.output import SegmentationModel
 
-__all__ = ["DEFAULT_WEIGHTS", "ImageLike", "Predictor", "decode_scores", "load", "predict"]
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "ImageLike",
+    "Predictor",
+    "decode_scores",
+    "load",
+    "predict",
+    "probability_rows",
+]
 
 ImageLike = str | Path | Image.Image | NDArray[np.uint8]
 """A file, a Pillow image, or uint8 RGB pixels ``[H, W, 3]``."""
@@ -139,31 +147,8 @@ class Predictor:
             batch = resize_images(batch, seen)
         return self.strategy(cast("SegmentationModel", self.model), normalize(batch, spec)), seen
 
-    @torch.inference_mode()
-    def probability_rows(
-        self, images: torch.Tensor, size: tuple[int, int] | None = None
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield the probabilities of all classes from top to bottom, a few rows at a time.
 
-        A full set of probabilities is the largest array there is, 160 MB for 19 classes at 1024x2048: whoever wants
-        entropies, shares or a file has no need for it at once.
-
-        Args:
-            images: uint8 ``[B, 3, H, W]``, RGB.
-            size: Height and width of the result; None for the images' own.
-
-        Yields:
-            First row, and float32 ``[B, C, rows, W]``.
-        """
-        size = size or (images.shape[-2], images.shape[-1])
-        found, seen = self.scores(images)
-        total = ScoreSum((Part(found, seen),), seen) if isinstance(found, ScoreMap) else found
-        first = total.parts[0].map.scores
-        for top, bottom in band_rows(size, first.shape[0] * first.shape[1], first.device):
-            rows = total.rows(top, bottom, size)
-            yield top, rows if total.probabilities else rows.softmax(1)
-
-
+@torch.inference_mode()
 def decode_scores(
     found: ScoreMap | ScoreSum, seen: tuple[int, int], size: tuple[int, int], *, confidence: bool = False
 ) -> Decoded:
@@ -197,6 +182,30 @@ def decode_scores(
         confidence=confidence,
         probabilities=found.probabilities,
     )
+
+
+@torch.inference_mode()
+def probability_rows(
+    found: ScoreMap | ScoreSum, seen: tuple[int, int], size: tuple[int, int]
+) -> Iterator[tuple[int, torch.Tensor]]:
+    """Yield the probabilities of all classes from top to bottom, a few rows at a time.
+
+    A full set of probabilities is the largest array there is, 160 MB for 19 classes at 1024x2048: whoever wants
+    entropies, shares or a file has no need for it at once.
+
+    Args:
+        found: The scores of images, as `Predictor.scores` gives them.
+        seen: Height and width of the images as the strategy saw them.
+        size: Height and width of the result.
+
+    Yields:
+        First row, and float32 ``[B, C, rows, W]``.
+    """
+    total = ScoreSum((Part(found, seen),), seen) if isinstance(found, ScoreMap) else found
+    first = total.parts[0].map.scores
+    for top, bottom in band_rows(size, first.shape[0] * first.shape[1], first.device):
+        rows = total.rows(top, bottom, size)
+        yield top, rows if total.probabilities else rows.softmax(1)
 
 
 def as_pixels(image: ImageLike) -> NDArray[np.uint8]:
