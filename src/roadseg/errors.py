@@ -9,6 +9,7 @@ The tree::
     ├── LabelError               a label id, class name or label space does not fit
     ├── WeightsError             a checkpoint cannot be read, or is of another model
     ├── RecipeError              a recipe or one of its values is not usable
+    ├── RunError                 a training run cannot go on: its loss is no number, or one of its processes died
     └── OutputError              a result cannot be written
 
 Each carries what is wrong, where, and the remedy; ``str(error)`` joins them to one sentence.
@@ -24,6 +25,7 @@ __all__ = [
     "OutputError",
     "RecipeError",
     "RoadsegError",
+    "RunError",
     "WeightsError",
 ]
 
@@ -78,6 +80,10 @@ class WeightsError(RoadsegError):
 
 class RecipeError(RoadsegError):
     """A recipe, or one of its values, is not usable."""
+
+
+class RunError(RoadsegError):
+    """A training run cannot go on: its loss is no number, or one of its processes died."""
 
 
 class OutputError(RoadsegError):

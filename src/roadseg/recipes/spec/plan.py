@@ -1,30 +1,24 @@
-"""The parts of a recipe: frozen values that say how a network is trained, without doing anything themselves.
-
-A `Recipe` is complete: nothing is read from elsewhere. Alternatives (optimizers, schedules, losses) are unions of
-small dataclasses; ``roadseg.training.build`` turns each into an object with one ``match``. Standard library only.
-"""
+"""The recipe as a whole."""
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from roadseg.recipes.spec.augment import Augment
+from roadseg.recipes.spec.losses import Auxiliary, CrossEntropy, Loss
+from roadseg.recipes.spec.optim import Optimizer, Poly, Schedule
+from roadseg.recipes.spec.sampling import Sampling, Shuffle
+
 __all__ = [
-    "SGD",
-    "AdamW",
-    "Augment",
-    "Cosine",
-    "CrossEntropy",
+    "AutoLabels",
     "Data",
+    "Engine",
     "Expectation",
     "Model",
-    "Optimizer",
-    "Poly",
     "Preprocess",
     "Recipe",
-    "Schedule",
     "Synthetic",
-    "scaled",
 ]
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -61,11 +55,13 @@ class Model:
         name: A name of the model catalog, or ``package.module:callable``.
         options: Keyword arguments of its factory; see ``roadseg models NAME``.
         weights: A checkpoint to start from; None starts from scratch.
+        starts_from: What the published run started from, in words, where ``weights`` is not the same.
     """
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
+    starts_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +80,30 @@ class Synthetic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AutoLabels:
+    """Labels that a network made, to be used in place of stored ones (Tao et al. 2020, section 4.4).
+
+    For every image there are ``NAME.png`` with the data set's stored ids and ``NAME_prob.png`` with the network's
+    confidence, 0..255, in one folder or below it; NAME is the image file's name, or that of the record's key.
+
+    Attributes:
+        root: Their folder.
+        split: The split whose images they belong to.
+        threshold: Where the confidence is lower, 0..1, the network's label is ignored.
+        window: Rows and columns ``(top, left, bottom, right)``, the last two excluded, outside which it is ignored; None
+            for nowhere.
+        merge: Names of classes that a pixel gets where the network or the stored label says so: the stored one counts
+            whatever the network says there, however sure it is, and outside the window too.
+    """
+
+    root: str
+    split: str = "train_extra"
+    threshold: float = 0.5
+    window: tuple[int, int, int, int] | None = None
+    merge: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """Which images to train on and to validate on.
 
@@ -92,121 +112,43 @@ class Data:
         train: Split to train on; ``train+val`` joins two.
         val: Split to validate on; empty for no validation.
         synthetic: Rendered scenes to mix in.
+        autolabels: Labels that a network made.
+        parts: Further data sets of the same label space, given like ``root``.
+        cache: Folder of decoded images, as `roadseg data cache` makes it; empty to decode files.
+        space: Label space that the recipe was written for; for plans without data.
+        images: Number of training images that it was written for; likewise.
     """
 
     root: str = ""
     train: str = "train"
     val: str = "val"
     synthetic: Synthetic | None = None
+    autolabels: AutoLabels | None = None
+    parts: tuple[str, ...] = ()
+    cache: str = ""
+    space: str = ""
+    images: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class CrossEntropy:
-    """Per-pixel cross entropy, averaged over the pixels that have a truth.
+class Engine:
+    """How the machine computes a recipe; none of it is meant to change what is learned.
 
     Attributes:
-        class_weights: ``none``; ``enet`` for 1/ln(c + share) as in ENet (Paszke et al. 2016, section 5.2); ``median``
-            for median-frequency balancing (Eigen and Fergus 2015). Shares are counted on the training labels.
-        enet_constant: The c of ``enet``: 1.02 in the paper; larger is milder.
-        label_smoothing: Mass spread over all classes, 0..1.
-        aux_weights: Weight of each auxiliary output, in order; the last one is repeated.
+        channels_last: Keep maps with their channels innermost, which convolutions prefer.
+        checkpointing: Compute activations again in the backward pass instead of keeping them.
+        compile: Let torch.compile fuse the network first.
+        sync_norm: Normalize over the batches of all GPUs.
+        sharding: ``fsdp`` divides parameters, gradients and moments over the GPUs.
+        compress: Exchange gradients between processes in this precision.
     """
 
-    class_weights: Literal["none", "enet", "median"] = "none"
-    enet_constant: float = 1.02
-    label_smoothing: float = 0.0
-    aux_weights: tuple[float, ...] = (0.4,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SGD:
-    """Stochastic gradient descent with momentum.
-
-    Attributes:
-        lr: Peak learning rate at the recipe's batch size.
-        momentum: Momentum.
-        weight_decay: L2 penalty.
-        decay_all: False leaves out biases, normalization and depthwise filters, as Fast-SCNN does.
-    """
-
-    lr: float
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
-    decay_all: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdamW:
-    """Adam; with ``decoupled`` its weight decay is AdamW's, without it is Adam's L2 penalty.
-
-    Attributes:
-        lr: Peak learning rate at the recipe's batch size.
-        betas: Decay rates of the moments.
-        weight_decay: Weight decay.
-        decoupled: AdamW (True) or Adam (False).
-        decay_all: False leaves out biases, normalization and depthwise filters.
-    """
-
-    lr: float
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 1e-2
-    decoupled: bool = True
-    decay_all: bool = False
-
-
-Optimizer = SGD | AdamW
-
-
-@dataclass(frozen=True, kw_only=True)
-class Poly:
-    """``lr * (1 - step/steps) ** power``, after a linear warm-up.
-
-    Attributes:
-        power: Exponent.
-        warmup: Part of all steps, 0..1, in which the rate grows linearly from zero.
-    """
-
-    power: float = 0.9
-    warmup: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cosine:
-    """Half a cosine from ``lr`` to ``final * lr``, after a linear warm-up.
-
-    Attributes:
-        final: Last rate as a part of the peak.
-        warmup: Part of all steps, 0..1, in which the rate grows linearly from zero.
-    """
-
-    final: float = 0.0
-    warmup: float = 0.0
-
-
-Schedule = Poly | Cosine
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augment:
-    """Random changes to training samples, image and mask jointly.
-
-    Attributes:
-        crop: Height and width of the training crop.
-        scale: Range of the random zoom, drawn log-uniformly.
-        flip: Probability of a horizontal flip.
-        brightness: Range 1 +- value of the brightness factor; likewise contrast and saturation.
-        contrast: See ``brightness``.
-        saturation: See ``brightness``.
-        hue: Range +- value of the hue shift, in turns (at most 0.5).
-    """
-
-    crop: tuple[int, int]
-    scale: tuple[float, float] = (0.5, 2.0)
-    flip: float = 0.5
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
+    channels_last: bool = True
+    checkpointing: bool = False
+    compile: bool = False
+    sync_norm: bool = True
+    sharding: Literal["none", "fsdp"] = "none"
+    compress: Literal["none", "float16", "bfloat16"] = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,11 +185,19 @@ class Recipe:
         data: The images.
         preprocess: Normalization, done on the device.
         augment: Random changes to training samples.
+        sampling: Which samples make up an epoch.
         loss: What is minimized.
+        aux: How auxiliary outputs are supervised.
         optim: Optimizer.
-        schedule: Learning-rate schedule, per step.
+        schedule: Learning-rate schedule.
+        freeze: Parameters whose names start with one of these keep their values; ``backbone`` is the trunk.
+        freeze_norm: Normalization keeps its running statistics and parameters.
         epochs: Passes over the training set.
+        steps: Optimizer steps; None for as many as the epochs have.
         batch_size: Samples per optimizer step, over all processes.
+        devices: GPUs that the recipe was written for.
+        on_fewer: What happens on fewer: ``scale`` keeps the samples per GPU and lowers the learning rate in proportion;
+            ``accumulate`` keeps batch and rate, and sums gradients over several passes; ``keep`` changes nothing.
         accumulate: Parts a step is split into when the batch does not fit in memory.
         clip_norm: Largest allowed gradient norm; None for no limit.
         ema: Decay of the moving average of the weights that is validated and saved; 0 for none.
@@ -257,6 +207,7 @@ class Recipe:
             the one that the final score is reported on, it may be watched but not selected on.
         seed: Seed of everything random.
         workers: Loader processes; -1 chooses by the machine.
+        engine: How the machine computes it.
         expects: Published and measured scores.
     """
 
@@ -266,11 +217,18 @@ class Recipe:
     data: Data = Data()
     preprocess: Preprocess = Preprocess()
     augment: Augment
-    loss: CrossEntropy = CrossEntropy()
+    sampling: Sampling = Shuffle()
+    loss: Loss = CrossEntropy()
+    aux: Auxiliary = Auxiliary()
     optim: Optimizer
     schedule: Schedule = Poly()
+    freeze: tuple[str, ...] = ()
+    freeze_norm: bool = False
     epochs: int
+    steps: int | None = None
     batch_size: int
+    devices: int = 1
+    on_fewer: Literal["scale", "accumulate", "keep"] = "scale"
     accumulate: int = 1
     clip_norm: float | None = None
     ema: float = 0.0
@@ -279,6 +237,7 @@ class Recipe:
     select_best: bool = True
     seed: int = 0
     workers: int = -1
+    engine: Engine = Engine()
     expects: tuple[Expectation, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -298,9 +257,3 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is untyped by nature
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value
-
-
-def scaled(recipe: Recipe, batch_size: int) -> Recipe:
-    """Return the recipe for another batch size, its learning rate scaled linearly (Goyal et al. 2017)."""
-    optim = dataclasses.replace(recipe.optim, lr=recipe.optim.lr * batch_size / recipe.batch_size)
-    return dataclasses.replace(recipe, batch_size=batch_size, optim=optim)
