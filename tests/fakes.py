@@ -4,6 +4,7 @@ Every builder fills a folder and returns it (``fake_yaml``: the data.yaml). Imag
 every class that fits in, in stripes, and the same call gives the same pixels.
 """
 
+import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,6 +119,38 @@ def fake_cityscapes(
                 save(fine / split / city / f"{name}_gtFine_labelIds.png", labels)
             if split != "test":
                 save(coarse / split / city / f"{name}_gtCoarse_labelIds.png", np.where(ids < 20, ids, 0))
+    return root
+
+
+def fake_mapillary(root: Path, release: str = "1.2", *, size: tuple[int, int] = SIZE) -> Path:
+    """Mapillary Vistas, release "1.2" or "2.0" (with the labels of 1.2): 5 train, 2 val, 1 test photos."""
+    stored = space("mapillary-65")
+    names = [*stored.names, "Unlabeled"]
+    palette = [*(item.color for item in stored.classes), (0, 0, 0)]
+    config = {"labels": [{"readable": name} for name in names]}
+    newer = release == "2.0"
+    root.mkdir(parents=True, exist_ok=True)
+    (root / ("config_v1.2.json" if newer else "config.json")).write_text(json.dumps(config), encoding="utf-8")
+    for split, count in {"training": 5, "validation": 2, "testing": 1}.items():
+        for i in range(count):
+            name = f"{split}-{i}_aB"
+            save(root / split / "images" / f"{name}.jpg", picture(name, size))
+            ids = stripes(np.roll(np.arange(66), -14 * i)[: size[1]], size)
+            if split != "testing":
+                save(root / split / ("v1.2/labels" if newer else "labels") / f"{name}.png", ids, palette)
+    return root
+
+
+def fake_kitti(root: Path, *, count: int = 14, size: tuple[int, int] = SIZE) -> Path:
+    """KITTI semantics 2015: the first labeled frames, each with its unlabeled successor; 2 test frames."""
+    stored = [number for number in space("kitti").ids if number >= 0]
+    for i in range(count):
+        for frame in (f"{i:06d}_10", f"{i:06d}_11"):
+            save(root / "training" / "image_2" / f"{frame}.png", picture(frame, size))
+        ids = stripes(np.roll(stored, -11 * i)[: size[1]], size)
+        save(root / "training" / "semantic" / f"{i:06d}_10.png", ids)
+    for i in range(2):
+        save(root / "testing" / "image_2" / f"{i:06d}_10.png", picture(f"test {i}", size))
     return root
 
 

@@ -1,44 +1,42 @@
-"""Which samples make up which step: a pure function of seed, step and rank."""
+"""Which samples make up which step: a pure function of plan, seed, step and rank."""
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
-import torch
 from torch.utils.data import Sampler
 
 from roadseg.data.dataset import Draw
+from roadseg.data.epochs import EpochPlan, Place, Shuffled, mix_seed
 
-__all__ = ["StepSampler", "mix_seed"]
-
-
-def mix_seed(*parts: int) -> int:
-    """Return a 63-bit seed that depends on every part; neighboring parts give unrelated seeds."""
-    digest = hashlib.blake2b(",".join(map(str, parts)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+__all__ = ["StepSampler"]
 
 
 class StepSampler(Sampler[list[Draw]]):
     """Yields the draws of one micro-batch after the other, for this process.
 
-    Every epoch is one permutation of the data set, cut into steps of ``batch_size``; what does not fill a step is left
-    out (it comes in another epoch's permutation). Each step's batch is divided evenly over the processes and the
-    micro-batches, in order, so the union over the processes does not depend on their number.
+    Every epoch of a plan is cut into steps of ``batch_size``; what does not fill a step is left out (with a plan that
+    shuffles, it comes in another epoch). Epochs shorter than a step follow each other within it. Each step's batch is
+    divided evenly over the processes and the micro-batches, in order, so the union over the processes does not depend on
+    their number.
 
     Args:
-        size: Samples in the data set.
+        plan: Which samples an epoch consists of.
         batch_size: Samples per step over all processes and micro-batches.
         seed: Seed of the run.
         steps: ``range`` of global step numbers to yield; a resumed run starts in the middle.
         rank: This process.
         world: Number of processes.
         accumulate: Micro-batches per step.
-        mixed: ``(size, share, until)``: a second data set, whose indices follow the first one's, gets this share of
-            every batch up to this step (exclusive).
+        mixed: ``(size, share, until)``: a further data set, whose positions follow those of the plan, gets this share
+            of every batch up to this step (exclusive).
+
+    Raises:
+        ValueError: Batches cannot be divided evenly.
     """
 
     def __init__(
         self,
-        size: int,
+        plan: EpochPlan,
         *,
         batch_size: int,
         seed: int,
@@ -48,13 +46,11 @@ class StepSampler(Sampler[list[Draw]]):
         accumulate: int = 1,
         mixed: tuple[int, float, int] | None = None,
     ) -> None:
-        if size < 1:
-            raise ValueError("a data set needs at least one sample")
         if batch_size % (world * accumulate):
             raise ValueError(
                 f"batch size {batch_size} is not divisible by {world} processes x {accumulate} parts"
             )
-        self.size = size
+        self.plan = plan
         self.batch_size = batch_size
         self.seed = seed
         self.steps = steps
@@ -62,6 +58,8 @@ class StepSampler(Sampler[list[Draw]]):
         self.world = world
         self.accumulate = accumulate
         self.mixed = mixed
+        self._epochs = _remembered(plan)
+        self._others = None if mixed is None else _remembered(Shuffled(mixed[0], seed, stream=1))
 
     @staticmethod
     def steps_per_epoch(size: int, batch_size: int) -> int:
@@ -80,24 +78,34 @@ class StepSampler(Sampler[list[Draw]]):
                 yield mine[part * micro : (part + 1) * micro]
 
     def _batch(self, step: int) -> list[Draw]:
-        indices = self._cycle(step * self.batch_size, self.size, stream=0)
-        if self.mixed is not None:
-            extra, share, until = self.mixed
+        batch = self._take(self._epochs, len(self.plan), step * self.batch_size, self.batch_size)
+        if self.mixed is not None and self._others is not None:
+            size, share, until = self.mixed
             count = round(self.batch_size * share) if step < until else 0
-            # The same positions in every batch would always fall to the same rank: spread them evenly instead.
-            places = [round((i + 0.5) * self.batch_size / count - 0.5) for i in range(count)]
-            others = self._cycle(step * count, extra, stream=1)
-            for place, index in zip(places, others, strict=False):
-                indices[place] = self.size + index
-        return [Draw(index, mix_seed(self.seed, step, place)) for place, index in enumerate(indices)]
+            others = self._take(self._others, size, step * count, count)
+            # The same places in every batch would always fall to the same rank: spread them evenly instead.
+            for i, (position, center) in enumerate(others):
+                batch[round((i + 0.5) * self.batch_size / count - 0.5)] = (
+                    self.plan.images + position,
+                    center,
+                )
+        return [
+            Draw(position, mix_seed(self.seed, step, place), center)
+            for place, (position, center) in enumerate(batch)
+        ]
 
-    def _cycle(self, start: int, size: int, stream: int) -> list[int]:
-        """Return ``batch_size`` indices from ``start`` on, through one permutation of ``size`` after the other."""
-        per_epoch = size // self.batch_size * self.batch_size or size
-        indices: list[int] = []
-        while len(indices) < self.batch_size:
-            epoch, offset = divmod(start + len(indices), per_epoch)
-            generator = torch.Generator().manual_seed(mix_seed(self.seed, epoch, stream, size))
-            order = torch.randperm(size, generator=generator)[offset:per_epoch]
-            indices.extend(order[: self.batch_size - len(indices)].tolist())
-        return indices
+    def _take(
+        self, epochs: Callable[[int], Sequence[Place]], length: int, start: int, count: int
+    ) -> list[Place]:
+        """Return ``count`` samples from the ``start``-th on, through one epoch after the other."""
+        used = length // self.batch_size * self.batch_size or length
+        taken: list[Place] = []
+        while len(taken) < count:
+            number, offset = divmod(start + len(taken), used)
+            taken.extend(epochs(number)[offset : min(used, offset + count - len(taken))])
+        return taken
+
+
+def _remembered(plan: EpochPlan) -> Callable[[int], Sequence[Place]]:
+    """Return the plan's epochs; the last one is kept, because its steps ask for it one after the other."""
+    return lru_cache(maxsize=1)(plan.epoch)

@@ -40,6 +40,8 @@ class Source:
             must be gray (three equal channels of ids).
         palette_colored: Whether palette label files are decoded by their colors too; where not, their indices are ids.
         notes: What was found out about the data set on opening it, in sentences.
+        refine: Changes a label after it was brought to the target space: gets the record and the ids ``[H, W]``, returns
+            ids. Its ``repr`` says what it does, so that what was computed from the labels can be told apart.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Source:
     colored: bool = False
     palette_colored: bool = False
     notes: tuple[str, ...] = ()
+    refine: Callable[[Record, npt.NDArray[Any]], npt.NDArray[Any]] | None = None
 
     @property
     def stored(self) -> LabelSpace:
@@ -136,7 +139,12 @@ class Source:
                 of pixels are named.
             DataError: The record has no label file.
         """
-        return self.label_map.relabel(self.read_stored(record), where=str(record.label))
+        return self.relabel(record, self.read_stored(record))
+
+    def relabel(self, record: Record, stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Bring what `read_stored` gave to the ids that networks are trained with; errors as for `read_label`."""
+        ids = self.label_map.relabel(stored, where=str(record.label))
+        return ids if self.refine is None else self.refine(record, ids)
 
     def _find_part(self, part: str) -> list[Record]:
         if part not in self.splits:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from roadseg.data import camvid, cityscapes, yaml_folder
+from roadseg.data import camvid, cityscapes, kitti, mapillary, yaml_folder
 from roadseg.data.source import Source
 from roadseg.errors import DataError, RoadsegError
 
@@ -33,7 +33,7 @@ class Layout(Protocol):
         """
 
 
-LAYOUTS: tuple[Layout, ...] = (yaml_folder, camvid, cityscapes)
+LAYOUTS: tuple[Layout, ...] = (yaml_folder, camvid, cityscapes, mapillary, kitti)
 
 
 def open_source(spec: str | Path) -> Source:
@@ -53,7 +53,8 @@ def open_source(spec: str | Path) -> Source:
         raise DataError(
             "does not exist",
             where=root,
-            remedy="give the path of a data set: CamVid, Cityscapes, or images and masks with a data.yaml",
+            remedy="give the path of a data set: CamVid, Cityscapes, Mapillary Vistas, KITTI, or images and masks with a"
+            " data.yaml",
         )
     for layout in layouts:
         if (source := layout.open_root(root)) is not None:
