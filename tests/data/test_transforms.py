@@ -1,12 +1,15 @@
+import dataclasses
+import inspect
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchvision import tv_tensors
 
-from roadseg.data import RandomZoomCrop, Sample, TrainTransform
+from roadseg.data import Sample, TrainTransform
+from roadseg.recipes import Augment
 
 IGNORE = 11
 
@@ -19,24 +22,69 @@ def coordinates(height: int, width: int) -> Sample:
     return Sample(image, (columns // 10).to(torch.uint8), "grid")
 
 
+@st.composite
+def augments(draw: st.DrawFn) -> dict[str, object]:
+    """Any augmentation, as keywords."""
+    low = draw(st.floats(0.3, 1.5))
+    return {
+        "crop": (draw(st.integers(1, 40)), draw(st.integers(1, 40))),
+        "pre_size": draw(st.none() | st.integers(5, 150)),
+        "pre_edge": draw(st.sampled_from(["long", "short"])),
+        "scale": (low, low + draw(st.floats(0.0, 2.0))),
+        "scale_draw": draw(st.sampled_from(["log", "uniform"])),
+        "scale_step": draw(st.sampled_from([0.0, 0.1])),
+        "place": draw(st.sampled_from(["random", "center", "corner"])),
+        "fill": draw(st.sampled_from(["mean", "black"])),
+        "rotate": draw(st.sampled_from([0.0, 10.0, 180.0])),
+        "flip": draw(st.floats(0, 1)),
+        "rand_augment": draw(st.sampled_from([None, (2, 9.5)])),
+        "brightness": draw(st.sampled_from([0.0, 0.4])),
+        "contrast": draw(st.sampled_from([0.0, 0.4])),
+        "saturation": draw(st.sampled_from([0.0, 0.4])),
+        "hue": draw(st.sampled_from([0.0, 0.25])),
+        "blur": draw(st.sampled_from(["none", "gaussian", "bilateral"])),
+    }
+
+
 @given(
-    height=st.integers(5, 90),
-    width=st.integers(5, 100),
-    low=st.floats(0.3, 1.0),
-    high=st.floats(1.0, 3.0),
+    augment=augments(),
+    height=st.integers(1, 90),
+    width=st.integers(1, 100),
+    place=st.none() | st.tuples(st.floats(0, 0.999), st.floats(0, 0.999)),
+    wide=st.booleans(),
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=50, deadline=None)
-def test_any_image_gives_the_crop_size_and_known_ids(height, width, low, high, seed):
+def test_any_image_gives_the_crop_size_and_known_ids_whatever_the_rest(
+    augment, height, width, place, wide, seed
+):
+    transform = TrainTransform(**augment, ignore=IGNORE)
+    source = coordinates(height, width)
+    if wide:
+        source = source._replace(mask=source.mask.long())
+    center = None if place is None else (int(place[0] * width), int(place[1] * height))
     torch.manual_seed(seed)
-    transform = TrainTransform(crop=(32, 48), scale=(low, high), flip=0.5, ignore=IGNORE)
-    sample = transform(coordinates(height, width))
+    sample = transform(source, center)
     assert isinstance(sample, Sample)
-    assert sample.image.shape == (3, 32, 48)
-    assert sample.image.dtype == torch.uint8
     assert type(sample.image) is torch.Tensor
-    assert sample.mask.shape == (32, 48)
-    assert set(sample.mask.unique().tolist()) <= set(range(11)) | {IGNORE}
+    assert (sample.image.dtype, sample.mask.dtype) == (torch.uint8, source.mask.dtype)
+    assert sample.image.shape == (3, *augment["crop"])
+    assert sample.mask.shape == augment["crop"]
+    assert set(sample.mask.unique().tolist()) <= set(source.mask.unique().tolist()) | {IGNORE}
+    torch.manual_seed(seed)
+    np.random.default_rng().random()
+    again = transform(source, center)
+    assert torch.equal(again.image, sample.image)
+    assert torch.equal(again.mask, sample.mask)
+
+
+def test_the_arguments_are_the_fields_of_the_recipes_augmentation():
+    fields = {field.name: field.default for field in dataclasses.fields(Augment)}
+    arguments = inspect.signature(TrainTransform).parameters
+    assert set(arguments) == {*fields, "ignore"}
+    for name, default in fields.items():
+        expected = inspect.Parameter.empty if default is dataclasses.MISSING else default
+        assert arguments[name].default == expected
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
@@ -63,16 +111,23 @@ def test_without_zoom_the_crop_is_a_window_of_the_image():
     assert torch.equal(sample.mask, source.mask[top : top + 32, left : left + 48])
 
 
-def test_a_small_image_is_padded_with_ignore():
+@pytest.mark.parametrize(("fill", "value"), [("mean", 124), ("black", 0)])
+@pytest.mark.parametrize("rotate", [0.0, 45.0])
+def test_a_small_image_is_padded_with_ignore(fill, value, rotate):
     torch.manual_seed(0)
-    sample = TrainTransform(crop=(32, 48), scale=(1.0, 1.0), flip=0.0, ignore=IGNORE)(coordinates(10, 20))
-    assert int((sample.mask != IGNORE).sum()) == 10 * 20
-
-
-def test_the_same_seed_gives_the_same_sample_and_another_another():
     transform = TrainTransform(
-        crop=(16, 16), scale=(0.5, 2.0), flip=0.5, ignore=IGNORE, brightness=0.4, hue=0.1
+        crop=(32, 48), scale=(1.0, 1.0), rotate=rotate, rotate_p=1.0, fill=fill, ignore=IGNORE
     )
+    source = coordinates(10, 20)
+    sample = transform(source._replace(image=torch.full_like(source.image, 200)))
+    inside = sample.mask != IGNORE
+    assert int(inside.sum()) == pytest.approx(10 * 20, abs=0 if not rotate else 12)
+    far = torch.nn.functional.max_pool2d(inside[None].float(), 3, stride=1, padding=1)[0] == 0
+    assert (sample.image[:, far] == value).all()
+
+
+def test_another_seed_gives_another_sample():
+    transform = TrainTransform(crop=(16, 16), brightness=0.4, hue=0.1, ignore=IGNORE)
     results = []
     for seed in (5, 5, 6):
         torch.manual_seed(seed)
@@ -81,27 +136,89 @@ def test_the_same_seed_gives_the_same_sample_and_another_another():
     assert not torch.equal(results[0], results[2])
 
 
-def test_colors_change_the_image_but_not_the_mask():
-    plain = TrainTransform(crop=(32, 32), scale=(1.0, 1.0), flip=0.0, ignore=IGNORE)
-    bright = TrainTransform(crop=(32, 32), scale=(1.0, 1.0), flip=0.0, ignore=IGNORE, brightness=0.5)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"brightness": 0.5},
+        {"contrast": 0.5},
+        {"saturation": 0.5},
+        {"hue": 0.2},
+        {"blur": "gaussian", "blur_sigma": (3.0, 3.0)},
+    ],
+)
+def test_colors_and_blur_change_the_image_but_neither_the_mask_nor_the_source(change):
     torch.manual_seed(2)
-    first = plain(coordinates(60, 60))
-    torch.manual_seed(2)
-    second = bright(coordinates(60, 60))
-    assert torch.equal(first.mask, second.mask)
-    assert not torch.equal(first.image, second.image)
+    source = coordinates(60, 60)
+    before = source.image.clone()
+    plain = TrainTransform(crop=(60, 60), scale=(1.0, 1.0), flip=0.0, ignore=IGNORE)
+    changed = TrainTransform(crop=(60, 60), scale=(1.0, 1.0), flip=0.0, ignore=IGNORE, **change)
+    assert torch.equal(plain(source).image, source.image)
+    sample = changed(source)
+    assert torch.equal(sample.mask, source.mask)
+    assert not torch.equal(sample.image, source.image)
+    assert torch.equal(source.image, before)
+
+
+def test_the_layout_of_the_source_makes_no_difference():
+    transform = TrainTransform(crop=(32, 48), brightness=0.3, ignore=IGNORE)
+    planes = coordinates(60, 100)
+    pixels = planes._replace(image=planes.image.permute(1, 2, 0).contiguous().permute(2, 0, 1))
+    for seed in range(5):
+        results = []
+        for source in (planes, pixels):
+            torch.manual_seed(seed)
+            results.append(transform(source))
+        assert torch.equal(results[0].image, results[1].image)
+        assert torch.equal(results[0].mask, results[1].mask)
+
+
+@pytest.mark.parametrize("rotate", [0.0, 20.0])
+def test_only_the_window_is_read(rotate):
+    # One pixel, repeated to 10 gigapixels: whoever touches all of them does not come back.
+    side = 100_000
+    image = torch.full((3, 1, 1), 7, dtype=torch.uint8).expand(3, side, side)
+    mask = torch.full((1, 1), 3, dtype=torch.uint8).expand(side, side)
+    transform = TrainTransform(crop=(64, 64), rotate=rotate, rotate_p=1.0, ignore=IGNORE)
+    sample = transform(Sample(image, mask, "vast"), (60_000, 70_000))
+    assert (sample.image == 7).all()
+    assert (sample.mask == 3).all()
 
 
 def test_a_transform_survives_pickling():
-    transform = TrainTransform(crop=(16, 16), scale=(0.5, 2.0), flip=0.5, ignore=IGNORE)
-    assert pickle.loads(pickle.dumps(transform))(coordinates(40, 60)).image.shape == (3, 16, 16)
+    transform = TrainTransform(
+        crop=(16, 16), rotate=5.0, rand_augment=(1, 5), blur="bilateral", ignore=IGNORE
+    )
+    copied = pickle.loads(pickle.dumps(transform))
+    torch.manual_seed(3)
+    expected = transform(coordinates(40, 60))
+    torch.manual_seed(3)
+    assert torch.equal(copied(coordinates(40, 60)).image, expected.image)
 
 
-def test_an_impossible_range_is_refused():
-    with pytest.raises(ValueError, match="increasing"):
-        RandomZoomCrop((8, 8), (2.0, 1.0), IGNORE)
-
-
-def test_the_crop_works_on_plain_tv_tensors():
-    image = tv_tensors.Image(torch.zeros(3, 50, 50, dtype=torch.uint8))
-    assert RandomZoomCrop((16, 24), (1.0, 1.0), IGNORE)(image).shape == (3, 16, 24)
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"crop": (0, 8)}, "crop must be at least 1 pixel"),
+        ({"scale": (2.0, 1.0)}, "scale must be an increasing range above 0"),
+        ({"scale": (0.0, 1.0)}, "scale must be an increasing range above 0"),
+        ({"scale_step": -0.1}, "scale_step must be 0 or above"),
+        ({"scale_draw": "normal"}, "scale_draw must be one of log, uniform, not normal"),
+        ({"pre_size": 0}, "pre_size must be at least 1 pixel"),
+        ({"pre_edge": "left"}, "pre_edge must be one of long, short"),
+        ({"place": "top"}, "place must be one of random, center, corner"),
+        ({"fill": "white"}, "fill must be one of mean, black"),
+        ({"rotate": -5.0}, "rotate must be 0 to 180 degrees"),
+        ({"rotate_p": 1.5}, "rotate_p must be a probability"),
+        ({"flip": 2.0}, "flip must be a probability"),
+        ({"rand_augment": (-1, 5)}, "rand_augment must have 0 or more operations"),
+        ({"rand_augment": (2, 31)}, "rand_augment must have a magnitude from 0 to 30"),
+        ({"brightness": 1.5}, "brightness must be from 0 to 1"),
+        ({"hue": 0.6}, "hue must be from 0 to 0.5 turns"),
+        ({"blur": "motion"}, "blur must be one of none, gaussian, bilateral"),
+        ({"blur": "gaussian", "blur_sigma": (0.0, 1.0)}, "blur_sigma must be an increasing range above 0"),
+        ({"blur": "gaussian", "blur_p": -0.1}, "blur_p must be a probability"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        TrainTransform(**{"crop": (8, 8), "ignore": IGNORE, **wrong})
