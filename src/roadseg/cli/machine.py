@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
@@ -51,18 +50,18 @@ def devices() -> list[Device]:
     return [*found, Device("cpu", f"{title}, {os.cpu_count() or 1} cores")]
 
 
-def shared_memory() -> int | None:
-    """Return the free bytes of shared memory; None on systems that do not bound it so."""
-    folder = Path("/dev/shm")  # noqa: S108 - looked at, not written to
-    return shutil.disk_usage(folder).free if folder.is_dir() else None
-
-
 def free_disk(path: Path) -> int:
     """Return the free bytes on the disk that a path is on or will be on."""
-    place = path.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    from roadseg.media.writing import free_disk
+
+    return free_disk(path)
+
+
+def shared_memory() -> int | None:
+    """Return the free bytes of shared memory; None on systems that do not bound it so."""
+    from roadseg.data.workers import shared_memory as measure
+
+    return measure()
 
 
 def has_module(name: str) -> bool:

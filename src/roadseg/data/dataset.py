@@ -1,29 +1,43 @@
 """A data set that torch can load: records are decoded, relabeled and transformed, one sample at a time."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+import bisect
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from roadseg.data.cache import Cache
+from roadseg.data.decoding import decode
 from roadseg.data.records import Record, Sample
 from roadseg.data.sources import Source
+from roadseg.data.stages import Stopwatch
 from roadseg.errors import DataError
-from roadseg.media import read_image
 
-__all__ = ["Draw", "MixedDataset", "RoadDataset", "decode"]
+__all__ = ["Draw", "MixedDataset", "RoadDataset", "Transform"]
 
 
 class Draw(NamedTuple):
-    """One sample to be drawn: which, and the seed of its random changes.
+    """One sample to be drawn: which, the seed of its random changes, and what its crop must show.
 
+    `center` is (x, y) in pixels of the stored image: the crop contains this point; None leaves it to chance.
     The seed makes a sample independent of who loads it and of what was loaded before: the number of loader
     processes, the rank, and an interruption change nothing.
     """
 
     position: int
     seed: int
+    center: tuple[int, int] | None = None
+
+
+class Transform(Protocol):
+    """What makes a training sample of a decoded one."""
+
+    def __call__(self, sample: Sample, center: tuple[int, int] | None = None) -> Sample:
+        """Return the changed sample; a crop contains `center`, (x, y) in pixels of the given one."""
+        ...
 
 
 class RoadDataset(Dataset[Sample]):
@@ -33,80 +47,88 @@ class RoadDataset(Dataset[Sample]):
         source: The data set on disk.
         split: For example ``train`` or ``train+val``.
         transform: Applied to each decoded sample; None for none.
+        cache: Folder of decoded images, see `roadseg.data.cache.build_cache`; None decodes the files.
+
+    Raises:
+        DataError: There is no such split, or the cache lacks some of its images or is of other labels.
     """
 
     def __init__(
-        self, source: Source, split: str, transform: Callable[[Sample], Sample] | None = None
+        self,
+        source: Source,
+        split: str,
+        transform: Transform | None = None,
+        cache: str | Path | None = None,
     ) -> None:
         self.source = source
         self.records: Sequence[Record] = source.find(split)
         self.transform = transform
+        self.cache = None if cache is None else Cache(cache, source)
+        if self.cache is not None:
+            self.cache.check(self.records, split)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, item: int | Draw) -> Sample:
         """Return a sample; with a `Draw`, its random changes depend on the draw's seed alone."""
+        return self.load(item, Stopwatch())
+
+    def load(self, item: int | Draw, watch: Stopwatch) -> Sample:
+        """Return a sample as `__getitem__` does, and count the time of its stages."""
         if isinstance(item, Draw):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(item.seed)
-                return self._load(item.position)
-        return self._load(item)
+                return self._load(item.position, item.center, watch)
+        return self._load(item, None, watch)
 
-    def _load(self, index: int) -> Sample:
-        sample = decode(self.source, self.records[index])
-        return sample if self.transform is None else self.transform(sample)
+    def _load(self, index: int, center: tuple[int, int] | None, watch: Stopwatch) -> Sample:
+        record = self.records[index]
+        if self.cache is None:
+            sample = decode(self.source, record, watch)
+        else:
+            sample = self.cache.read(record)
+            watch.lap("decode")
+        if self.transform is not None:
+            sample = self.transform(sample, center)
+            watch.lap("transform")
+        return sample
 
 
 class MixedDataset(Dataset[Sample]):
-    """Two data sets of the same label space, one after the other.
+    """Data sets of the same label space, one after the other.
 
     Args:
-        first: Indices 0 .. len(first)-1.
-        second: The indices after them.
-    """
-
-    def __init__(self, first: RoadDataset, second: RoadDataset) -> None:
-        if first.source.target != second.source.target:
-            raise DataError(
-                f"labels are in {second.source.target.name}, but those of {first.source.root} in"
-                f" {first.source.target.name}",
-                where=second.source.root,
-                remedy="render or map it to the same label space",
-            )
-        self.first = first
-        self.second = second
-
-    def __len__(self) -> int:
-        return len(self.first) + len(self.second)
-
-    def __getitem__(self, item: Draw) -> Sample:
-        """Return a sample of the data set that the draw's index falls into."""
-        if item.position < len(self.first):
-            return self.first[item]
-        return self.second[Draw(item.position - len(self.first), item.seed)]
-
-
-def decode(source: Source, record: Record) -> Sample:
-    """Read a record's image and its mask, in the ids of the source's target space.
+        datasets: The positions 0 .. len(first)-1 are those of the first, and so on.
 
     Raises:
-        ImageError: A file cannot be decoded.
-        LabelError: The mask holds an id that its space does not know.
-        DataError: The record has no label, or image and mask differ in size.
+        DataError: A data set is in another label space than the first.
     """
-    if record.label is None:
-        raise DataError("has no label file", where=record.image, remedy="use a split that is labeled")
-    image = read_image(record.image)
-    mask = source.read_label(record)
-    if mask.shape != image.shape[:2]:
-        raise DataError(
-            f"is {mask.shape[1]}x{mask.shape[0]} but its image {record.image.name} is"
-            f" {image.shape[1]}x{image.shape[0]}",
-            where=record.label,
-            remedy="resize the label with nearest-neighbor interpolation, or remove the pair",
-        )
-    pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    # torch has few operations on uint16; ids above 255 are rare enough to pay for int64.
-    ids = torch.from_numpy(np.ascontiguousarray(mask if mask.dtype == np.uint8 else mask.astype(np.int64)))
-    return Sample(pixels, ids, record.key)
+
+    def __init__(self, *datasets: RoadDataset) -> None:
+        first = datasets[0].source
+        for dataset in datasets[1:]:
+            if dataset.source.target != first.target:
+                raise DataError(
+                    f"labels are in {dataset.source.target.name}, but those of {first.root} in"
+                    f" {first.target.name}",
+                    where=dataset.source.root,
+                    remedy="render or map it to the same label space",
+                )
+        self.datasets = datasets
+        self.starts = list(itertools.accumulate((len(dataset) for dataset in datasets), initial=0))
+
+    def __len__(self) -> int:
+        return self.starts[-1]
+
+    def __getitem__(self, item: Draw) -> Sample:
+        """Return a sample of the data set that the draw's position falls into."""
+        return self.load(item, Stopwatch())
+
+    def load(self, item: Draw, watch: Stopwatch) -> Sample:
+        """Return a sample as `__getitem__` does, and count the time of its stages."""
+        if not 0 <= item.position < len(self):
+            raise IndexError(f"position {item.position} of {len(self)}")
+        member = bisect.bisect_right(self.starts, item.position) - 1
+        inside = item._replace(position=item.position - self.starts[member])
+        return self.datasets[member].load(inside, watch)

@@ -134,7 +134,7 @@ class LabelMap:
         """
         stored = as_stored(np.asarray(mask), where)
         lookup, unknown = self._lookup8 if stored.dtype == np.uint8 else self._lookup16
-        relabeled = np.take(lookup, stored)
+        relabeled = _look_up(lookup, stored)
         found = relabeled == unknown
         if found.any():
             raise LabelError(
@@ -210,6 +210,14 @@ class LabelMap:
             if stored < len(table):
                 table[stored] = space.stored_id(wanted)
         return table, free
+
+
+def _look_up(table: npt.NDArray[Any], stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``table[stored]``; for bytes by the interpreter's own translation, which is several times as fast."""
+    if table.dtype != np.uint8 or stored.dtype != np.uint8:
+        return np.take(table, stored)
+    translated = bytearray(stored.tobytes()).translate(table.tobytes())
+    return np.frombuffer(translated, np.uint8).reshape(stored.shape)
 
 
 def _ranges(space: LabelSpace) -> str:

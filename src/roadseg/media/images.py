@@ -92,12 +92,12 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> npt.NDArray[np
             rgb = _to_gray8(picture, where)
         elif picture.mode in _COLOR_MODES:
             picture.info.pop("transparency", None)  # Pillow would warn that it is lost
-            rgb = picture.convert("RGB")
+            rgb = _as_rgb(picture)
         else:
             raise mode_error(picture.mode, where)
         if orientation in _UPRIGHT and picture.format != "TIFF":  # Pillow turns TIFF while loading
             rgb = rgb.transpose(_UPRIGHT[orientation])
-        return np.array(rgb.convert("RGB"))
+        return np.array(_as_rgb(rgb))
 
 
 def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any]:
@@ -213,6 +213,11 @@ def write_mask(path: str | Path, ids: npt.NDArray[Any], palette: npt.NDArray[np.
             )
         picture = with_palette(stored.astype(np.uint8), palette)
     _write_picture(path, picture, "PNG", compress_level=6)
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture in red, green and blue: itself where it is, of which ``convert`` would make a copy."""
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _to_gray8(picture: ImageFile.ImageFile, path: Path) -> Image.Image:

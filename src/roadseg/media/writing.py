@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 
 from roadseg.errors import OutputError
 
-__all__ = ["atomic_path", "write_bytes", "write_json", "write_text"]
+__all__ = ["atomic_path", "free_disk", "write_bytes", "write_json", "write_text"]
 
 _FULL = ("the disk is full", "free some space or choose a folder on another disk")
 _NO_FOLDER = ("a part of its path is a file, not a folder", "rename that file or choose another folder")
@@ -99,6 +100,14 @@ def write_json(path: str | Path, data: object) -> None:
         TypeError: ``data`` holds something that JSON cannot express.
     """
     write_text(path, json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def free_disk(path: Path) -> int:
+    """Return the free bytes on the disk that a path is on or will be on."""
+    place = path.absolute()
+    while not place.exists():
+        place = place.parent
+    return shutil.disk_usage(place).free
 
 
 def _plain(data: object) -> object:
