@@ -102,3 +102,15 @@ def test_rows_of_shared_classes_are_copied() -> None:
 def test_another_network_is_refused() -> None:
     with pytest.raises(WeightsError, match="fits 0 of the"):
         load_for_classes(catalog.build("fast-scnn", 3), {"a": torch.zeros(1)}, {}, (0, 1, 2))
+
+
+def test_an_encoder_trained_alone_becomes_a_part_of_the_network() -> None:
+    torch.manual_seed(0)
+    encoder = catalog.build("espnet-c", 7, alpha3=1)
+    network = catalog.build("espnet", 7, alpha3=1)
+    report = load_for_classes(
+        network, encoder.state_dict(), class_axes("espnet", {"alpha3": 1}), tuple(range(7))
+    )
+    given, found = encoder.state_dict(), network.state_dict()
+    assert all(torch.equal(found[f"encoder.{key}"], value) for key, value in given.items() if value.ndim)
+    assert "classifier.weight" in report.fresh

@@ -48,7 +48,7 @@ def test_same_classes_are_loaded_whole(tmp_path):
     model = build("fast-scnn", 11, aux=("stem",))
     spec = dataclasses.replace(NET, weights=str(tmp_path / "w.safetensors"))
     text = start_from(model, spec, space("camvid-11"))
-    assert text.startswith("w.safetensors: ")
+    assert text.startswith("starts from w.safetensors: ")
     assert text.endswith("tensors copied")
     assert all(torch.equal(value, old.state_dict()[key]) for key, value in model.state_dict().items())
 
@@ -93,7 +93,7 @@ def test_a_trunk_alone(tmp_path):
     torch.save(trunk.state_dict(), tmp_path / "resnet.pth")
     model = Head()
     text = start_from(model, Model(name="x", weights=str(tmp_path / "resnet.pth")), space("camvid-11"))
-    assert text.startswith("trunk from resnet.pth: ")
+    assert text.startswith("starts from resnet.pth, trunk: ")
     assert torch.equal(model.backbone.layer4[0].conv2.weight, trunk.layer4[0].conv2.weight)
 
 

@@ -134,8 +134,8 @@ def load_for_classes(
         WeightsError: If less than half of the network's tensors find their values in the file.
     """
     file = as_checkpoint(source)
-    given = in_our_names(file.state)
     targets = {key: value for key, value in model.state_dict().items() if value.is_floating_point()}
+    given = _of_a_part(in_our_names(file.state), targets)
     state, by_class = {}, []
     for key in targets.keys() & given.keys():
         if key in axes:
@@ -159,6 +159,17 @@ def load_for_classes(
         unused=tuple(key for key, value in given.items() if key not in state and value.is_floating_point()),
         classes=tuple(classes),
     )
+
+
+def _of_a_part(
+    given: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
+) -> Mapping[str, torch.Tensor]:
+    """Name the tensors of a network that is a part of this one, such as an encoder trained alone, as they are here."""
+    for part in sorted({key.partition(".")[0] for key in wanted}):
+        renamed = {f"{part}.{key}": value for key, value in given.items()}
+        if all(key in wanted for key, value in renamed.items() if value.is_floating_point()):
+            return renamed
+    return given
 
 
 def _merge(

@@ -1,34 +1,41 @@
 """The only translator from a recipe's values to objects."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import assert_never
 
 import torch
-from torch import nn
-from torch.utils.data import Dataset
 
-from roadseg.data import MixedDataset, RoadDataset, Sample, Source, TrainTransform, count_pixels, open_source
-from roadseg.errors import RecipeError
-from roadseg.losses import CrossEntropyLoss, enet_weights, median_frequency_weights
-from roadseg.recipes import SGD, AdamW, Augment, CrossEntropy, Data, Optimizer
+from roadseg import losses
+from roadseg.data import (
+    Source,
+    TrainTransform,
+    count_pixels,
+)
+from roadseg.errors import LabelError, RecipeError
+from roadseg.labels import LabelSpace
+from roadseg.losses import Criterion, OutputLoss
+from roadseg.recipes import (
+    RMI,
+    Augment,
+    Auxiliary,
+    BinaryCrossEntropy,
+    Boundary,
+    CrossEntropy,
+    Dice,
+    Focal,
+    ImageWeighted,
+    Loss,
+    Lovasz,
+    Ohem,
+    Relaxed,
+)
 from roadseg.training.distributed import World
-from roadseg.training.optim import parameter_groups
 
-__all__ = ["build_dataset", "build_loss", "build_optimizer", "build_source", "build_transform"]
+__all__ = ["Counter", "build_criterion", "build_loss", "build_transform", "counter"]
 
-
-def build_source(data: Data) -> Source:
-    """Open the recipe's data set.
-
-    Raises:
-        RecipeError: The recipe does not say where it is.
-        DataError: It is not there.
-    """
-    if not data.root:
-        raise RecipeError(
-            "no data is given to train on",
-            remedy="add --data FOLDER; `roadseg data synth FOLDER` renders some when you have none",
-        )
-    return open_source(data.root)
+Counter = Callable[[], torch.Tensor]
+"""Counts the pixels of each class in the training labels, ``[C]``; called only when a loss needs it."""
 
 
 def build_transform(augment: Augment, ignore: int) -> TrainTransform:
@@ -37,63 +44,123 @@ def build_transform(augment: Augment, ignore: int) -> TrainTransform:
     Raises:
         RecipeError: A range is empty, or a factor negative.
     """
+    values = {field.name: getattr(augment, field.name) for field in fields(augment)}
     try:
-        return TrainTransform(
-            crop=augment.crop,
-            scale=augment.scale,
-            flip=augment.flip,
-            brightness=augment.brightness,
-            contrast=augment.contrast,
-            saturation=augment.saturation,
-            hue=augment.hue,
-            ignore=ignore,
-        )
+        return TrainTransform(**values, ignore=ignore)
     except ValueError as error:
         raise RecipeError(str(error), where="augment", remedy="change the recipe's augment values") from error
 
 
-def build_dataset(data: Data, source: Source, transform: TrainTransform) -> tuple[Dataset[Sample], int, int]:
-    """Return the training set, the number of its real samples, and of its rendered ones.
+def counter(source: Source, split: str, world: World) -> Counter:
+    """Return a function that counts a split's pixels per class, each process counting a share."""
 
-    Raises:
-        DataError: The split is empty, or the rendered scenes are of another label space.
-    """
-    real = RoadDataset(source, data.train, transform)
-    if data.synthetic is None:
-        return real, len(real), 0
-    rendered = RoadDataset(open_source(data.synthetic.root), "train", transform)
-    return MixedDataset(real, rendered), len(real), len(rendered)
+    def count() -> torch.Tensor:
+        records = source.find(split)
+        return world.sum(torch.from_numpy(count_pixels(source, records[world.rank :: world.size])))
+
+    return count
 
 
 def build_loss(
-    spec: CrossEntropy, model: nn.Module, source: Source, split: str, world: World
-) -> CrossEntropyLoss:
-    """Return the loss; class weights are counted on the training labels, each process counting a share."""
-    weights = None
-    if spec.class_weights != "none":
-        records = source.find(split)
-        counts = world.sum(torch.from_numpy(count_pixels(source, records[world.rank :: world.size])))
-        if spec.class_weights == "enet":
-            weights = enet_weights(counts, spec.enet_constant)
-        else:
-            weights = median_frequency_weights(counts)
-    return CrossEntropyLoss(
-        source.target.ignore,
-        align_corners=bool(model.align_corners),
-        class_weights=weights,
-        label_smoothing=spec.label_smoothing,
-        aux_weights=spec.aux_weights,
+    loss: Loss, aux: Auxiliary, space: LabelSpace, count: Counter, *, align_corners: bool
+) -> OutputLoss:
+    """Return the loss of a network's output.
+
+    Args:
+        loss: Of the logits.
+        aux: Of the auxiliary outputs.
+        space: Label space of the masks.
+        count: Counts the pixels of each class.
+        align_corners: How the logits are upsampled.
+
+    Raises:
+        RecipeError: The recipe names a class that there is not, or a range is empty.
+    """
+    return OutputLoss(
+        build_criterion(loss, space, count),
+        aux=build_criterion(aux.loss or CrossEntropy(), space, count),
+        aux_weights=aux.weights,
+        aux_at=aux.at,
+        align_corners=align_corners,
     )
 
 
-def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    """Return the optimizer over a model's trainable parameters."""
-    groups = parameter_groups(model, spec.weight_decay, spec.decay_all)
+def build_criterion(spec: Loss, space: LabelSpace, count: Counter) -> Criterion:  # noqa: C901 - one flat match
+    """Return the criterion of one output; the arguments are those of `build_loss`.
+
+    Raises:
+        RecipeError: The recipe names a class that there is not, or a range is empty.
+    """
+    ignore = space.ignore
     match spec:
-        case SGD():
-            return torch.optim.SGD(groups, lr=spec.lr, momentum=spec.momentum)
-        case AdamW():
-            kind = torch.optim.AdamW if spec.decoupled else torch.optim.Adam
-            return kind(groups, lr=spec.lr, betas=spec.betas)
+        case CrossEntropy():
+            return losses.CrossEntropyLoss(
+                ignore, class_weights=_weights(spec, count), label_smoothing=spec.label_smoothing
+            )
+        case Ohem():
+            return losses.OhemLoss(
+                ignore,
+                threshold=spec.threshold,
+                min_kept=spec.min_kept,
+                min_share=spec.min_share,
+                class_weights=_weights(spec, count),
+            )
+        case ImageWeighted():
+            return losses.ImageWeightedLoss(
+                ignore, bound=spec.bound, over=spec.over, reduction=spec.reduction
+            )
+        case Relaxed():
+            return losses.RelaxedLoss(
+                ignore,
+                num_classes=space.num_classes,
+                radius=spec.radius,
+                strict=class_indices(space, spec.strict),
+                off_epoch=spec.off_epoch,
+                bound=spec.bound,
+                over=spec.over,
+                compat=spec.compat,
+            )
+        case RMI():
+            return losses.RMILoss(
+                ignore, share=spec.share, radius=spec.radius, stride=spec.stride, pool=spec.pool
+            )
+        case BinaryCrossEntropy():
+            return losses.BinaryCrossEntropyLoss(ignore)
+        case Focal():
+            return losses.FocalLoss(ignore, gamma=spec.gamma, cross_entropy=spec.cross_entropy)
+        case Dice():
+            return losses.DiceLoss(ignore, smooth=spec.smooth, cross_entropy=spec.cross_entropy)
+        case Lovasz():
+            return losses.LovaszLoss(ignore, per_image=spec.per_image, cross_entropy=spec.cross_entropy)
+        case Boundary():
+            return losses.BoundaryLoss(ignore, width=spec.width)
         case _:
             assert_never(spec)
+
+
+def class_indices(space: LabelSpace, names: Sequence[str]) -> tuple[int, ...]:
+    """Return the channels of classes given by name.
+
+    Raises:
+        RecipeError: There is no such class.
+    """
+    try:
+        return tuple(space.index(name) for name in names)
+    except LabelError as error:
+        raise RecipeError(
+            str(error), remedy="name classes of the data set's training labels: `roadseg labels`"
+        ) from error
+
+
+def _weights(spec: CrossEntropy | Ohem, count: Counter) -> torch.Tensor | None:
+    match spec.class_weights:
+        case "none":
+            return None
+        case "enet":
+            return losses.enet_weights(count(), spec.enet_constant)
+        case "median":
+            return losses.median_frequency_weights(count())
+        case "inverse":
+            return losses.inverse_frequency_weights(count())
+        case _:
+            assert_never(spec.class_weights)

@@ -11,11 +11,9 @@ import torch
 from roadseg.errors import OutputError, RecipeError, WeightsError
 from roadseg.media import atomic_path
 from roadseg.recipes import Recipe
+from roadseg.recipes.changes import changes
 
 __all__ = ["check_same_recipe", "load_state", "save_state"]
-
-_FREE = ("workers", "eval_every", "expects", "data")
-"""Fields of a recipe that may change between the parts of a run without changing what is trained, and where data lie."""
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -65,11 +63,10 @@ def check_same_recipe(saved: str, recipe: Recipe, path: Path) -> None:
     Raises:
         RecipeError: They differ in more than where the data lie and how they are loaded.
     """
-    before, now = json.loads(saved), json.loads(json.dumps(recipe.to_json()))
-    changed = [key for key in now if key not in _FREE and before.get(key) != now[key]]
+    changed = changes(json.loads(saved), recipe.to_json())
     if changed:
         raise RecipeError(
-            f"the run was started with another {', '.join(changed)}",
+            f"the run was started with another recipe: {'; '.join(changed)}",
             where=path,
             remedy="resume with the same recipe, or start a new run with -o another folder",
         )

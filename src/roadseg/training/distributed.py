@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -9,6 +10,8 @@ import torch.distributed as dist
 from roadseg.inference import choose_device
 
 __all__ = ["World", "join", "leave"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,13 @@ class World:
         rank: Number of this process.
         size: How many there are.
         device: What it computes on.
+        local_size: How many of them share this machine.
     """
 
     rank: int
     size: int
     device: torch.device
+    local_size: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -37,6 +42,14 @@ class World:
         total = values.to(self.device, copy=True)
         dist.all_reduce(total)
         return total.to(values.device)
+
+    def gather(self, value: T) -> list[T]:
+        """Return every process's value, in the order of the ranks."""
+        if self.size == 1:
+            return [value]
+        values: list[T] = [value] * self.size
+        dist.all_gather_object(values, value)
+        return values
 
     def wait(self) -> None:
         """Return when every process is here."""
@@ -58,7 +71,7 @@ def join(device: str = "auto") -> World:
         torch.cuda.set_device(chosen)
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    return World(rank, size, chosen)
+    return World(rank, size, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def leave() -> None:

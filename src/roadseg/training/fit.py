@@ -4,10 +4,8 @@ Read `Run.train` first: it is the whole of it. Everything random is a function o
 interrupted and resumed ends bit for bit like one that was not, and so does one on another number of loader processes.
 """
 
-import copy
+import itertools
 import json
-import math
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -19,34 +17,30 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 
-from roadseg.data import Sample, StepSampler, mix_seed
-from roadseg.errors import RecipeError
-from roadseg.inference import (
-    Predictor,
-    WeightsCard,
-    autocast,
-    autocast_dtype,
-    normalize,
-    save_package,
-)
+from roadseg.data import Sample, mix_seed
+from roadseg.data.loading import Loader
+from roadseg.data.stages import SLOW
+from roadseg.errors import RecipeError, RunError
+from roadseg.inference import Predictor, WeightsCard, autocast, autocast_dtype, normalize
 from roadseg.inference.evaluation import evaluate, protocol_of
 from roadseg.metrics import Confusion, Scores
 from roadseg.models import build as build_network
 from roadseg.recipes import Recipe
-from roadseg.training.build import (
-    build_dataset,
-    build_loss,
-    build_optimizer,
-    build_source,
-    build_transform,
-)
+from roadseg.recipes.adapt import adapted
+from roadseg.training.build import build_loss, counter
 from roadseg.training.checkpoint import check_same_recipe, load_state, save_state
+from roadseg.training.compute import compiler_errors
 from roadseg.training.distributed import World, join, leave
-from roadseg.training.optim import averaged, learning_rate
-from roadseg.training.report import Reporter, Silent, append_metrics, keep_metrics_until, write_run
+from roadseg.training.feed import Feed
+from roadseg.training.freeze import freeze, train_mode
+from roadseg.training.journal import Journal, cpu_seconds
+from roadseg.training.optim import averaged, build_optimizer, set_learning_rate
+from roadseg.training.parallel import Shards, lost_process, place, replicate
+from roadseg.training.report import Reporter, Silent
+from roadseg.training.schedule import learning_rate
 from roadseg.training.start import start_from
+from roadseg.training.watch import LossWatch
 
 __all__ = ["FitResult", "fit"]
 
@@ -84,8 +78,11 @@ def fit(
     """Train.
 
     Writes into ``out``: ``run.json`` (plan, versions), ``metrics.jsonl`` (a line per validation), ``last.pt`` (state to
-    resume from), ``best.safetensors`` and ``last.safetensors`` (weights to use). Under torchrun, the processes share
-    the work and the first one writes.
+    resume from), ``best.safetensors`` and ``last.safetensors`` (weights to use), at the end ``result.json``. Under
+    torchrun, the processes share the work and the first one writes.
+
+    On fewer processes than the recipe was written for, it is changed as its ``on_fewer`` says, and the report hears how.
+    A resumed run keeps what it was started with, whatever it is resumed on.
 
     Args:
         recipe: The plan.
@@ -98,15 +95,34 @@ def fit(
 
     Raises:
         RecipeError: The recipe does not fit the data, the processes or the run to be resumed.
+        RunError: The loss is no number, or another process ended.
         InputError: The data cannot be read.
         OutputError: The results cannot be written.
     """
+    out, report = Path(out), report or Silent()
     world = join(device)
     try:
-        run = Run(recipe, Path(out), world, report or Silent(), tensorboard)
-        if resume:
-            run.restore()
-        return run.train(run.steps if max_steps is None else min(run.steps, max_steps))
+        state = load_state(out / LAST_STATE) if resume else None
+        if state is not None:
+            check_same_recipe(state["recipe"], recipe, out / LAST_STATE)
+        devices = world.size if state is None else state["devices"]
+        plan, change = adapted(recipe, devices)
+        if change is not None:
+            report.prepared(change)
+        run = Run(plan, out, world, report, Journal(out, plan, world, tensorboard))
+        run.origin = {"recipe": json.dumps(recipe.to_json()), "devices": devices}
+        if state is not None:
+            run.restore(state)
+        with compiler_errors() if plan.engine.compile else nullcontext():
+            return run.train(run.steps if max_steps is None else min(run.steps, max_steps))
+    except RuntimeError as error:
+        if world.size > 1 and lost_process(error):
+            raise RunError(
+                "another process of the run has ended",
+                where=out,
+                remedy="see what it said last; then go on with --resume, on as many processes as you have",
+            ) from error
+        raise
     finally:
         leave()
 
@@ -114,94 +130,94 @@ def fit(
 class Run:
     """One training run: the objects of a recipe, and the loop over them."""
 
-    def __init__(self, recipe: Recipe, out: Path, world: World, report: Reporter, tensorboard: bool) -> None:
+    def __init__(self, recipe: Recipe, out: Path, world: World, report: Reporter, journal: Journal) -> None:
         self.recipe = recipe
         self.out = out
         self.world = world
         self.report = report
+        self.journal = journal
+        self.origin: dict[str, Any] = {}
         if recipe.batch_size % (world.size * recipe.accumulate):
             raise RecipeError(
                 f"batches of {recipe.batch_size} cannot be split evenly over {world.size} processes x"
                 f" {recipe.accumulate} parts",
                 remedy="choose another --batch-size or --accumulate",
             )
+        if recipe.ema and recipe.engine.sharding != "none":
+            raise RecipeError(
+                "sharded parameters cannot be averaged over steps",
+                remedy="set --ema 0, or --engine.sharding none",
+            )
         torch.manual_seed(mix_seed(recipe.seed, 0))
-        self.source = build_source(recipe.data)
-        if recipe.data.val:
-            self.source.find(
-                recipe.data.val
-            )  # what is wrong with it should show now, not after the first epochs
-        transform = build_transform(recipe.augment, self.source.target.ignore)
-        self.dataset, real, rendered = build_dataset(recipe.data, self.source, transform)
-        self.steps_per_epoch = StepSampler.steps_per_epoch(real, recipe.batch_size)
-        self.steps = recipe.epochs * self.steps_per_epoch
-        self.real, self.rendered = real, rendered
+        self.feed = Feed.of(recipe, world, report)
+        self.source = self.feed.source
+        self.steps_per_epoch = self.feed.steps_per_epoch
+        self.steps = recipe.steps or recipe.epochs * self.steps_per_epoch
 
-        model = build_network(recipe.model.name, self.source.target.num_classes, **recipe.model.options)
+        model = self._network()
         if recipe.model.weights is not None:
             report.prepared(start_from(model, recipe.model, self.source.target))
-        if world.size > 1 and world.device.type == "cuda":  # torch has no synchronized normalization on CPU
-            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        self.model = model.to(world.device).to(memory_format=torch.channels_last).train()
-        self.loss = build_loss(recipe.loss, model, self.source, recipe.data.train, world).to(world.device)
+        freeze(model, recipe.freeze, norm=recipe.freeze_norm)
+        self.loss = build_loss(
+            recipe.loss,
+            recipe.aux,
+            self.source.target,
+            counter(self.source, recipe.data.train, world),
+            align_corners=bool(model.align_corners),
+        ).to(world.device)
+        self.model = place(model, world, recipe.engine)
+        train_mode(self.model, freeze_norm=recipe.freeze_norm)
         self.optimizer = build_optimizer(recipe.optim, self.model)
+        self.shards = Shards(self.model, self.optimizer, recipe.engine)
         self.ema = averaged(self.model, recipe.ema) if recipe.ema else None
         self.autocast_dtype = autocast_dtype(recipe.precision, world.device)
         self.scaler = torch.amp.GradScaler(
             world.device.type, enabled=self.autocast_dtype is torch.float16 and world.device.type == "cuda"
         )
+        self.watch = LossWatch(out, world, tolerant=self.scaler.is_enabled())
         self.step = 0
         self.best: float | None = None
-        self.seconds = 0.0  # of earlier parts of the run
-        self.board = _open_board(out) if tensorboard and world.is_first else None
+        self.seconds = self.cpu_seconds = 0.0  # of earlier parts of the run
 
     def train(self, until: int) -> FitResult:
         """Run the loop from the current step to ``until`` (exclusive)."""
-        if self.world.is_first:
-            self.out.mkdir(parents=True, exist_ok=True)
-            write_run(self.out / "run.json", self.recipe, self.world.device, self.world.size)
-            keep_metrics_until(self.out / "metrics.jsonl", self.step)
-        network = self._parallel()
-        batches = iter(self._loader(until))
+        self.journal.start(self.step, self.steps, self.steps_per_epoch)
+        network = replicate(self.model, self.world, self.recipe.engine)
         self.report.started(self.step, self.steps)
         started = saved = time.monotonic()
-        before = self.seconds
-        losses: list[float] = []
-        waited = 0.0
-        with _stop_on_signal() as stopping:
+        before, cpu_before = self.seconds, self.cpu_seconds - cpu_seconds()
+        with self.feed.loader(range(self.step, until)) as loader, _stop_on_signal() as stopping:
+            batches = iter(loader)
             while self.step < until and not self._agree(stopping[0]):
-                waiting = time.monotonic()
-                parts = [self._to_device(next(batches)) for _ in range(self.recipe.accumulate)]
-                waited += time.monotonic() - waiting
-
-                lr = self._set_learning_rate()
-                losses.append(self._optimize(network, parts))
+                parts = list(itertools.islice(batches, self.recipe.accumulate))
+                self.loss.start_epoch(self.step // self.steps_per_epoch)
+                lr = self._learning_rate()
+                set_learning_rate(self.optimizer, lr)
+                loss = self._optimize(network, parts)
+                self.watch.add(self.step, loss, tuple(key for part in parts for key in part.key), lr)
                 self.step += 1
                 self.seconds = before + time.monotonic() - started
-                self.report.stepped(self.step, losses[-1], lr)
+                self.cpu_seconds = cpu_before + cpu_seconds()
+                self.report.stepped(self.step, self.watch.last, lr)
 
                 epoch, rest = divmod(self.step, self.steps_per_epoch)
-                if rest == 0 and (epoch % self.recipe.eval_every == 0 or self.step == self.steps):
-                    row = {
-                        "loss": sum(losses) / len(losses),
-                        "lr": lr,
-                        "waiting": waited / (self.seconds - before),
-                    }
-                    self._validate(epoch, row)
-                    losses = []
+                if self.step == self.steps or (rest == 0 and epoch % self.recipe.eval_every == 0):
+                    self._validate(epoch, lr, loader)
                 if time.monotonic() - saved > SAVE_SECONDS:
                     self._save()
                     saved = time.monotonic()
         self._save()
-        best = self.out / "best.safetensors"
-        weights = best if best.is_file() else self.out / "last.safetensors"
-        return FitResult(self.step, self.step == self.steps, self.best, weights)
+        finished = self.step == self.steps
+        if finished:
+            self.journal.finish(self.step, self.seconds, self.best)
+        return FitResult(self.step, finished, self.best, self.journal.weights)
 
-    def _optimize(self, network: nn.Module, parts: list[Sample]) -> float:
-        """Do one optimizer step over the micro-batches; return the loss over all processes' pixels."""
+    def _optimize(self, network: nn.Module, parts: list[Sample]) -> torch.Tensor:
+        """Do one optimizer step over the micro-batches; return the loss over all processes."""
         torch.manual_seed(mix_seed(self.recipe.seed, self.step, self.world.rank, 1))  # dropout
-        weights = torch.stack([self.loss.normalizer(part.mask) for part in parts])
-        total = self.world.sum(weights.sum()).clamp(min=1e-12)
+        # What the terms of the undivided step are divided by: the parts' sums, divided by it, add up to its loss.
+        normalizers = torch.stack([self.loss.normalizers(part.mask) for part in parts]).sum(dim=0)
+        normalizers = self.world.sum(normalizers).clamp(min=1e-12)
         value = torch.zeros((), device=self.world.device)
         for index, part in enumerate(parts):
             last = index == len(parts) - 1
@@ -209,10 +225,9 @@ class Run:
             with network.no_sync() if hold else nullcontext():  # type: ignore[operator]
                 with autocast(self.autocast_dtype, self.world.device):
                     output = network(normalize(part.image, self.recipe.preprocess))
-                # The parts' means, weighted by their pixels, add up to the mean of the undivided step; the mean over
-                # processes that DistributedDataParallel takes is undone by the factor of their number.
-                loss = self.loss(output.logits, part.mask, output.aux) * (weights[index] / total)
-                self.scaler.scale(loss * self.world.size).backward()
+                loss = (self.loss.sums(output.logits, part.mask, output.aux) / normalizers).sum()
+                # DistributedDataParallel takes the mean over processes, where the sum is wanted.
+                self.scaler.scale(loss * self.world.size).backward()  # type: ignore[no-untyped-call]
                 value += loss.detach()
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
@@ -222,36 +237,37 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
             self.ema.update_parameters(self.model)
-        loss_value = float(self.world.sum(value))
-        if not math.isfinite(loss_value) and not self.scaler.is_enabled():
-            raise RecipeError(
-                f"the loss became {loss_value} at step {self.step}",
-                remedy="lower the learning rate (--optim.lr)",
-            )
-        return loss_value
+        return self.world.sum(value)
 
-    def _validate(self, epoch: int, row: dict[str, Any]) -> None:
+    def _validate(self, epoch: int, lr: float, loader: Loader) -> None:
         """Score the validation split, note the scores, keep the weights."""
-        row = {"step": self.step, "epoch": epoch, "seconds": round(self.seconds, 1), **row}
-        best = False
+        times = loader.take_times()
+        row: dict[str, Any] = {
+            "step": self.step,
+            "epoch": epoch,
+            "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
+            "loss": self.watch.mean(),
+            "lr": lr,
+            "waiting": times.waiting,
+            "stages": times.to_json(),
+        }
+        best, final = False, self._final()
         if self.recipe.data.val:
-            scores = self._score()
+            scores = self._score(final)
             best = self.best is None or scores.miou > self.best
             self.best = scores.miou if best else self.best
             row["val"] = scores.to_json()
-        if self.world.is_first:
-            append_metrics(self.out / "metrics.jsonl", row)
-            self._write_board(row)
-            card = self._card(row.get("val"))
-            save_package(self.out / "last.safetensors", self._final(), card)
-            if best and self.recipe.select_best:
-                save_package(self.out / "best.safetensors", self._final(), card)
-            if "val" in row:
-                self.report.validated(epoch, row["val"], best)
+        self.journal.note(row)
+        self.journal.keep(final, self._card(row.get("val")), best=best and self.recipe.select_best)
+        if "val" in row:
+            self.report.validated(epoch, row["val"], best)
+        if times.waiting > SLOW:
+            self.report.prepared(times.summary(workers=loader.workers, cached=bool(self.recipe.data.cache)))
         self._save()
 
-    def _score(self) -> Scores:
-        predictor = Predictor(self._final(), self._card(None), device=str(self.world.device))
+    def _score(self, final: nn.Module) -> Scores:
+        predictor = Predictor(final, self._card(None), device=str(self.world.device))
         confusion = evaluate(
             predictor,
             self.source,
@@ -260,7 +276,7 @@ class Run:
             world=self.world.size,
             progress=self.report.validating if self.world.is_first else None,
         )
-        self.model.train()
+        train_mode(self.model, freeze_norm=self.recipe.freeze_norm)
         counts = self.world.sum(torch.from_numpy(confusion.counts))
         images = self.world.sum(torch.tensor(confusion.images))
         confusion = Confusion(confusion.space, counts.numpy(), int(images))
@@ -269,113 +285,58 @@ class Run:
         )
 
     def _final(self) -> nn.Module:
-        """Return the network that is validated and saved."""
-        if self.ema is None:
-            return self.model
-        average: nn.Module = self.ema.module
-        return average
+        """Return the network that is validated and saved; all processes have to ask together."""
+        if self.ema is not None:
+            average: nn.Module = self.ema.module
+            return average
+        return self.shards.whole(self._network)
+
+    def _network(self) -> nn.Module:
+        return build_network(
+            self.recipe.model.name, self.source.target.num_classes, **self.recipe.model.options
+        )
 
     def _card(self, scores: dict[str, Any] | None) -> WeightsCard:
-        return WeightsCard(
-            model=self.recipe.model.name,
-            options=self.recipe.model.options,
-            space=self.source.target,
-            preprocess=self.recipe.preprocess,
-            scores=() if scores is None else (scores,),
-            license=self.source.license,
-            provenance={
-                "recipe": self.recipe.to_json(),
-                "step": self.step,
-                "hours": round(self.seconds / 3600, 3),
-                "device": self.world.device.type,
-            },
+        return self.journal.card(
+            self.source.target, self.source.license, step=self.step, seconds=self.seconds, scores=scores
         )
 
     def _save(self) -> None:
+        self.watch.flush()  # what a bad loss made of the weights must not replace the last good state
+        shards = self.shards.state()
         if not self.world.is_first:
             return
         state = {
-            "recipe": json.dumps(self.recipe.to_json()),
+            **self.origin,
+            **shards,
             "step": self.step,
             "best": self.best,
             "seconds": self.seconds,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "cpu_seconds": self.cpu_seconds,
             "ema": None if self.ema is None else self.ema.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
         save_state(self.out / LAST_STATE, state)
 
-    def restore(self) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Go back to where the run's last state was saved."""
-        path = self.out / LAST_STATE
-        state = load_state(path)
-        check_same_recipe(state["recipe"], self.recipe, path)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.shards.restore(state)
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         self.scaler.load_state_dict(state["scaler"])
-        self.step, self.best, self.seconds = state["step"], state["best"], state["seconds"]
+        self.step, self.best = state["step"], state["best"]
+        self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
 
-    def _loader(self, until: int) -> DataLoader[Sample]:
-        synthetic = self.recipe.data.synthetic
-        mixed = None
-        if synthetic is not None:
-            mixed = (self.rendered, synthetic.share, round(synthetic.until * self.steps))
-        sampler = StepSampler(
-            self.real,
-            batch_size=self.recipe.batch_size,
-            seed=self.recipe.seed,
-            steps=range(self.step, until),
-            rank=self.world.rank,
-            world=self.world.size,
-            accumulate=self.recipe.accumulate,
-            mixed=mixed,
+    def _learning_rate(self) -> float:
+        return learning_rate(
+            self.recipe.schedule, self.recipe.optim.lr, self.step, self.steps, self.steps_per_epoch
         )
-        workers = self.recipe.workers
-        if workers < 0:
-            workers = min(8, max(1, (os.cpu_count() or 2) // self.world.size - 1))
-        return DataLoader(
-            self.dataset,
-            batch_sampler=sampler,
-            num_workers=workers,
-            worker_init_fn=_ignore_interrupts,
-            pin_memory=self.world.device.type == "cuda",
-        )
-
-    def _parallel(self) -> nn.Module:
-        if self.world.size == 1:
-            return self.model
-        return DistributedDataParallel(self.model)
-
-    def _to_device(self, batch: Sample) -> Sample:
-        image = batch.image.to(self.world.device, memory_format=torch.channels_last, non_blocking=True)
-        return Sample(image, batch.mask.to(self.world.device, non_blocking=True), batch.key)
-
-    def _set_learning_rate(self) -> float:
-        lr = learning_rate(self.recipe.schedule, self.recipe.optim.lr, self.step, self.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        return lr
 
     def _agree(self, stopping: bool) -> bool:
         """Return whether any process was told to stop: all must leave the loop at the same step."""
         if self.world.size == 1:
             return stopping
         return bool(self.world.sum(torch.tensor(int(stopping))) > 0)
-
-    def _write_board(self, row: dict[str, Any]) -> None:
-        if self.board is None:
-            return
-        for key in ("loss", "lr", "waiting"):
-            self.board.add_scalar(key, row[key], self.step)
-        if "val" in row:
-            self.board.add_scalar("val/miou", row["val"]["miou"], self.step)
-            for name, values in row["val"]["classes"].items():
-                if values["iou"] is not None:
-                    self.board.add_scalar(f"val/iou/{name}", values["iou"], self.step)
-        self.board.flush()
 
 
 @contextmanager
@@ -397,19 +358,3 @@ def _stop_on_signal() -> Iterator[list[bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _ignore_interrupts(_worker: int) -> None:
-    """Leave Ctrl-C, which a terminal sends to loader processes too, to the training process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _open_board(out: Path) -> Any:  # noqa: ANN401 - tensorboard is an optional, untyped dependency
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise RecipeError(
-            "TensorBoard is not installed",
-            remedy="pip install 'roadseg[tracking]', or leave out --tensorboard",
-        ) from error
-    return SummaryWriter(str(out))

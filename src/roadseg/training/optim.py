@@ -1,59 +1,86 @@
-"""Learning rates, parameter groups and averaged weights."""
+"""Optimizers, parameter groups and averaged weights."""
 
-import math
-from typing import assert_never
+from itertools import product
+from typing import Any, assert_never
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from roadseg.recipes import Cosine, Poly, Schedule
+from roadseg.errors import RecipeError
+from roadseg.recipes import SGD, AdamW, Optimizer, RAdam
 
-__all__ = ["averaged", "learning_rate", "parameter_groups"]
+__all__ = ["averaged", "build_optimizer", "parameter_groups", "set_learning_rate"]
 
 
-def learning_rate(schedule: Schedule, peak: float, step: int, steps: int) -> float:
-    """Return the learning rate of a step; a pure function, so that nothing needs restoring on resume.
+def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    """Return the optimizer over a model's trainable parameters.
 
-    Args:
-        schedule: The recipe's schedule.
-        peak: Highest rate.
-        step: 0 .. steps-1.
-        steps: All steps of the run.
+    Freeze what is to be frozen (`roadseg.training.freeze`) and move the model to its device before.
+
+    Raises:
+        RecipeError: Nothing is left to train, or the recipe has factors for a trunk that the network does not have.
     """
-    warmup = round(schedule.warmup * steps)
-    if step < warmup:
-        return peak * (step + 1) / (warmup + 1)
-    progress = (step - warmup) / max(1, steps - warmup)
-    match schedule:
-        case Poly(power=power):
-            return float(peak * (1 - progress) ** power)
-        case Cosine(final=final):
-            return peak * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
+    groups = parameter_groups(spec, model)
+    if not groups:
+        raise RecipeError(
+            "all parameters of the network are frozen",
+            where="freeze",
+            remedy="freeze less, so that something is left to train",
+        )
+    # One kernel for the whole step: on CPU 5 times as fast as torch's default, equal up to the last bit.
+    fused = all(_is_plain(parameter) for group in groups for parameter in group["params"]) or None
+    match spec:
+        case SGD():
+            return torch.optim.SGD(
+                groups, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov, fused=fused
+            )
+        case AdamW():
+            kind = torch.optim.AdamW if spec.decoupled else torch.optim.Adam
+            return kind(groups, lr=spec.lr, betas=spec.betas, amsgrad=spec.amsgrad, fused=fused)
+        case RAdam():
+            return torch.optim.RAdam(
+                groups, lr=spec.lr, betas=spec.betas, decoupled_weight_decay=spec.decoupled, foreach=True
+            )
         case _:
-            assert_never(schedule)
+            assert_never(spec)
 
 
-def parameter_groups(model: nn.Module, weight_decay: float, decay_all: bool) -> list[dict[str, object]]:
-    """Return the optimizer's parameter groups: decayed and not decayed.
+def parameter_groups(spec: Optimizer, model: nn.Module) -> list[dict[str, Any]]:
+    """Return the optimizer's groups of trainable parameters, empty ones left out.
 
-    Without ``decay_all``, biases, normalization and activation parameters (fewer than two dimensions) and depthwise
-    filters are not decayed (Fast-SCNN, section 4.1, leaves out depthwise filters).
+    The order is that of the network's rest before its trunk, and of decayed before not decayed parameters. The trunk is
+    apart only where the recipe has factors for it. Without ``decay_all``, biases, normalization and activation
+    parameters (fewer than two dimensions) and depthwise filters are not decayed (Fast-SCNN, section 4.1, leaves out
+    depthwise filters).
+
+    Returns:
+        Groups with ``params``, ``weight_decay`` and ``scale``, the factor on the learning rate (`set_learning_rate`).
+
+    Raises:
+        RecipeError: The recipe has factors for a trunk that the network does not have.
     """
-    if decay_all:
-        return [{"params": [p for p in model.parameters() if p.requires_grad], "weight_decay": weight_decay}]
-    depthwise = {
-        id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1
-    }
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            (free if parameter.ndim < 2 or id(parameter) in depthwise else decayed).append(parameter)
-    return [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": free, "weight_decay": 0.0},
-    ]
+    trunk = _trunk(spec, model)
+    free = set() if spec.decay_all else _not_decayed(model)
+    groups = []
+    for in_trunk, decayed in product((False, True), (True, False)):
+        parameters = [
+            parameter
+            for parameter in model.parameters()
+            if parameter.requires_grad
+            and (id(parameter) in trunk, id(parameter) not in free) == (in_trunk, decayed)
+        ]
+        decay = spec.weight_decay * (spec.trunk_weight_decay if in_trunk else 1) if decayed else 0.0
+        scale = spec.trunk_lr if in_trunk else 1.0
+        if parameters:
+            groups.append({"params": parameters, "weight_decay": decay, "scale": scale})
+    return groups
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of every group to its part of ``rate``."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["scale"]
 
 
 def averaged(model: nn.Module, decay: float) -> AveragedModel:
@@ -78,3 +105,29 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
                 old.copy_(new)
 
     return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+
+
+def _trunk(spec: Optimizer, model: nn.Module) -> set[int]:
+    """Return the ids of the trunk's parameters; none where the recipe treats it like the rest."""
+    if spec.trunk_lr == 1 and spec.trunk_weight_decay == 1:
+        return set()
+    trunk = getattr(model, "backbone", None)
+    if not isinstance(trunk, nn.Module):
+        raise RecipeError(
+            f"{type(model).__name__} has no trunk that could have a learning rate or weight decay of its own",
+            where="optim",
+            remedy="leave out trunk_lr and trunk_weight_decay",
+        )
+    return {id(parameter) for parameter in trunk.parameters()}
+
+
+def _not_decayed(model: nn.Module) -> set[int]:
+    depthwise = {
+        id(m.weight) for m in model.modules() if isinstance(m, nn.Conv2d) and m.groups == m.in_channels > 1
+    }
+    return depthwise | {id(parameter) for parameter in model.parameters() if parameter.ndim < 2}
+
+
+def _is_plain(parameter: nn.Parameter) -> bool:
+    """Tell whether fused optimizers take it: not sharded, and on a device that has them in every supported torch."""
+    return type(parameter) is nn.Parameter and parameter.device.type in ("cpu", "cuda")

@@ -1,10 +1,12 @@
 """What a run tells while it runs, and what it writes down."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,8 +22,11 @@ __all__ = ["Reporter", "Silent", "append_metrics", "keep_metrics_until", "write_
 class Reporter(Protocol):
     """Hears of a run's progress, for example to draw a progress bar."""
 
-    def prepared(self, start: str) -> None:
-        """The network was loaded from a checkpoint; ``start`` says what was taken."""
+    def prepared(self, note: str) -> None:
+        """Something worth knowing, in a sentence: what was loaded, what was changed for this machine."""
+
+    def scanning(self, done: int, count: int) -> None:
+        """A label file is read, to find the places of classes."""
 
     def started(self, step: int, steps: int) -> None:
         """The run starts (or resumes) at a step."""
@@ -39,7 +44,10 @@ class Reporter(Protocol):
 class Silent:
     """A reporter that says nothing."""
 
-    def prepared(self, start: str) -> None:
+    def prepared(self, note: str) -> None:
+        """Say nothing."""
+
+    def scanning(self, done: int, count: int) -> None:
         """Say nothing."""
 
     def started(self, step: int, steps: int) -> None:
@@ -65,25 +73,30 @@ def keep_metrics_until(path: Path, step: int) -> None:
     """Drop the lines after a step: a resumed run writes them again."""
     if not path.exists():
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(json.JSONDecodeError):  # a killed run may leave half a line
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
     with atomic_path(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
-def write_run(path: Path, recipe: Recipe, device: torch.device, world: int) -> None:
+def write_run(
+    path: Path, recipe: Recipe, device: torch.device, world: int, *, steps: int, steps_per_epoch: int
+) -> None:
     """Write ``run.json``: the resolved recipe, versions, device, and the code's commit where there is one."""
     packages = ("roadseg", "torch", "torchvision", "numpy", "pillow")
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else platform.processor() or platform.machine()
-    )
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
     write_json(
         path,
         {
             "recipe": recipe.to_json(),
+            "steps": steps,
+            "steps_per_epoch": steps_per_epoch,
             "command": sys.argv,
+            "pid": os.getpid(),
+            "host": platform.node(),
             "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}},
             "commit": _commit(),
             "device": {
@@ -94,6 +107,16 @@ def write_run(path: Path, recipe: Recipe, device: torch.device, world: int) -> N
             },
         },
     )
+
+
+def _processor() -> str:
+    """Return the name of the processor; where Linux knows no better, that of its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _commit() -> str | None:

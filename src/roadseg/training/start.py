@@ -45,12 +45,12 @@ def start_from(model: nn.Module, spec: Model, target: LabelSpace) -> str:
     source = labels_of(checkpoint)
     if source is None and layout_of(checkpoint.state) is None and CARD_KEY not in checkpoint.metadata:
         report = load_encoder(model, checkpoint)
-        return f"trunk from {path.name}: {report.loaded} tensors copied, the rest is initialized"
+        return f"starts from {path.name}, trunk: {report.loaded} tensors copied, the rest is initialized"
     if source == target and _same_tensors(model, checkpoint):
-        return f"{path.name}: {load_weights(model, checkpoint).loaded} tensors copied"
+        return f"starts from {path.name}: {load_weights(model, checkpoint).loaded} tensors copied"
     channels = channels_for(source, target) if source is not None else _by_position(checkpoint, target)
     axes = class_axes(spec.name, spec.options)
-    return f"{path.name}: {load_for_classes(model, checkpoint, axes, channels)}"
+    return f"starts from {path.name}: {load_for_classes(model, checkpoint, axes, channels)}"
 
 
 def labels_of(checkpoint: CheckpointFile) -> LabelSpace | None:
