@@ -76,7 +76,7 @@ def test_json_stop_and_resume(run, camvid, recipe_file):
     assert resumed.json["finished"]
     other = run(*arguments, "--resume", "--optim.lr", "0.5")
     assert other.code == 2
-    assert "the run was started with another optim" in other.sentence
+    assert "the run was started with another recipe: optim.lr was 0.002 and is 0.5" in other.sentence
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal to itself")
@@ -148,7 +148,7 @@ def test_plan(run, camvid):
     assert plan["missing"] == []
     words = run(*arguments)
     assert words.code == 0
-    assert "10 images to train on (train+val), 2 to validate on (test)" in words.out
+    assert "10 to train on (train+val), 2 to validate on (test)" in words.out
     assert "leave out --dry-run to train" in words.out
     assert not Path("runs").exists()
 
@@ -163,19 +163,19 @@ def test_memory_of_a_plan_counts_what_backward_needs():
     torch = pytest.importorskip("torch")
     import dataclasses
 
-    from roadseg.cli.train_plan import estimate_memory
     from roadseg.recipes import Model
+    from roadseg.training.memory import estimate_memory
 
     recipe = dataclasses.replace(
         find_recipe("fast-scnn.camvid"), model=Model(name="tests.tiny:tiny"), ema=0.0
     )
     memory = estimate_memory(recipe, 11)
     height, width = recipe.augment.crop
-    # Input, two convolutions' inputs and ReLUs at strides 2 and 4, two heads' outputs upsampled in the loss.
+    # Input, two convolutions' inputs and ReLUs at strides 2 and 4, the main head's output upsampled in the loss.
     pixels = recipe.batch_size * height * width
     least = 4 * pixels * (3 + 8 / 4 + 8 / 16)
-    loss = 4 * pixels * 11 * 3 * 2
-    assert least + loss <= memory.activations <= 2 * least + loss
+    loss = 4 * pixels * 11 * 3
+    assert 0.99 * (least + loss) <= memory.activations <= 2 * least + loss
     model = torch.nn.Conv2d(3, 8, 3)
     assert memory.params > sum(p.numel() for p in model.parameters())
 
@@ -235,5 +235,5 @@ def test_data_with_an_unreadable_label(run, tmp_path, recipe_file):
 def test_help_of_train_lists_the_recipes(run):
     result = run("train", "--help")
     assert result.code == 0
-    assert "fast-scnn.synthetic" in result.out
+    assert "`roadseg recipes` lists the recipes" in result.out
     assert "--optim.lr" in run("train", "fast-scnn.camvid", "--help").out

@@ -18,15 +18,20 @@ from roadseg.cli.entry import INTERRUPTED, description
 from roadseg.cli.pairs import pair_texts, parse_pairs
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
 from roadseg.errors import OutputError, RecipeError
-from roadseg.recipes import Recipe, Synthetic
+from roadseg.recipes import AutoLabels, Recipe, Synthetic
 
 if TYPE_CHECKING:
     from roadseg.training import FitResult
 
-__all__ = ["REGISTRY", "Train", "find_recipe", "with_recipe_flags"]
+__all__ = ["REGISTRY", "Train", "find_object", "find_recipe", "with_recipe_flags"]
 
 _NOT_FLAGS = ("name", "paper", "expects")
 STATE = "last.pt"
+_OPTIONAL: dict[str, Synthetic | AutoLabels] = {
+    "synthetic": Synthetic(root=""),
+    "autolabels": AutoLabels(root=""),
+}
+"""Parts of ``--data`` that a recipe may leave out, with the values their flags start from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,14 +81,16 @@ class Train:
         if name.startswith("-"):
             raise RecipeError(
                 f"the first argument is {name}, not a recipe",
-                remedy=f"name the recipe first: `roadseg train RECIPE {name} ...` with one of {_known()}",
+                remedy=f"name the recipe first: `roadseg train RECIPE {name} ...`; `roadseg recipes` lists them",
             )
         recipe = find_recipe(name)
-        if recipe.data.synthetic is None and any(item.startswith("--data.synthetic.") for item in rest):
-            # Alternatives are flags only when the default has them.
-            recipe = dataclasses.replace(
-                recipe, data=dataclasses.replace(recipe.data, synthetic=Synthetic(root=""))
-            )
+        for part, empty in _OPTIONAL.items():
+            if getattr(recipe.data, part) is None and any(
+                item.startswith(f"--data.{part}.") for item in rest
+            ):
+                # Alternatives are flags only when the default has them.
+                data = dataclasses.replace(recipe.data, **{part: empty})  # type: ignore[arg-type]
+                recipe = dataclasses.replace(recipe, data=data)
         return tyro.cli(
             with_recipe_flags(cls, recipe),
             prog=f"roadseg train {name}",
@@ -153,11 +160,14 @@ class Train:
             data = dataclasses.replace(
                 data, synthetic=dataclasses.replace(data.synthetic or Synthetic(root=""), root=self.synthetic)
             )
-        if data.synthetic is not None and not data.synthetic.root:
-            raise RecipeError("--data.synthetic needs a folder", remedy="add --synthetic DIR")
-        return dataclasses.replace(
-            recipe, data=data, model=dataclasses.replace(recipe.model, options=options)
-        )
+        for part in _OPTIONAL:
+            if (given_part := getattr(data, part)) is not None and not given_part.root:
+                raise RecipeError(f"--data.{part} needs a folder", remedy=f"add --data.{part}.root DIR")
+        on_fewer = recipe.on_fewer
+        if recipe.batch_size != base.batch_size and on_fewer == base.on_fewer:
+            on_fewer = "keep"  # a batch that was asked for is not changed behind one's back
+        model = dataclasses.replace(recipe.model, options=options)
+        return dataclasses.replace(recipe, data=data, model=model, on_fewer=on_fewer)
 
     def _tell(self, result: "FitResult", out: Path, was_stopped: bool) -> None:
         self.terminal.emit(
@@ -189,6 +199,7 @@ class TrainProgress:
         self.state = self.score = ""
         self.stack = ExitStack()
         self.report: Report | None = None
+        self.scan: Report | None = None
 
     def __enter__(self) -> "TrainProgress":
         return self
@@ -196,12 +207,24 @@ class TrainProgress:
     def __exit__(self, *_error: object) -> None:
         self.stack.close()
 
-    def prepared(self, start: str) -> None:
-        """Say what the network starts from."""
-        self.terminal.note(f"starts from {start}")
+    def prepared(self, note: str) -> None:
+        """Say it."""
+        if self.report is None:
+            self.terminal.note(note)
+        else:
+            self.report.line(note)
+
+    def scanning(self, done: int, count: int) -> None:
+        """Draw a bar of its own."""
+        if self.scan is None:
+            self.scan = self.stack.enter_context(self.terminal.progress("labels", count))
+        self.scan.update(done)
+        if done == count:
+            self._close_bars()
 
     def started(self, step: int, steps: int) -> None:
         """Draw the bar."""
+        self._close_bars()
         self.step = step
         self.report = self.stack.enter_context(self.terminal.progress(self.name, steps, step))
 
@@ -220,30 +243,51 @@ class TrainProgress:
         if self.report is not None:
             self.report.line(f"epoch {epoch}: {self.state}{self.score}{'  (best so far)' if best else ''}")
 
+    def _close_bars(self) -> None:
+        self.stack.close()
+        self.report = self.scan = None
+
     def _update(self, text: str) -> None:
         if self.report is not None:
             self.report.update(self.step, text=text)
 
 
 def find_recipe(name: str) -> Recipe:
-    """Return a recipe by name, or by ``FILE.py:FUNCTION`` or ``package.module:function``.
+    """Return a recipe by name, or by a reference as of `find_object`.
 
     Raises:
         RecipeError: There is none, or the function does not return one.
     """
-    place, colon, attribute = name.rpartition(":")
-    if not colon:
+    if ":" not in name:
         return recipes.get(name)
+    found = find_object(name)
+    if not isinstance(found, Recipe):
+        place, _, attribute = name.rpartition(":")
+        raise RecipeError(
+            f"{attribute} gives a {type(found).__name__}, not a Recipe", where=place, remedy="return a Recipe"
+        )
+    return found
+
+
+def find_object(reference: str) -> object:
+    """Return what ``FILE.py:FUNCTION`` or ``package.module:function`` gives; ``[NUMBER]`` picks one out of a list.
+
+    Raises:
+        RecipeError: There is no such function, or its list has no such item.
+    """
+    place, _, attribute = reference.rpartition(":")
+    attribute, _, number = attribute.rstrip("]").partition("[")
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     function: Callable[[], object] | None = getattr(module, attribute, None)
     if function is None:
         raise RecipeError(f"has no function {attribute!r}", where=place)
     found = function() if callable(function) else function
-    if not isinstance(found, Recipe):
-        raise RecipeError(
-            f"{attribute} gives a {type(found).__name__}, not a Recipe", where=place, remedy="return a Recipe"
-        )
-    return found
+    if not number:
+        return found
+    try:
+        return list(found)[int(number)]  # type: ignore[call-overload]
+    except (TypeError, ValueError, IndexError) as error:
+        raise RecipeError(f"{attribute} has no item {number}", where=place) from error
 
 
 def with_recipe_flags(command: type[Train], recipe: Recipe) -> type[Train]:
@@ -311,13 +355,10 @@ def _load_module(name: str) -> object:
         raise RecipeError(f"cannot import {name} ({error})", remedy="give package.module:function") from error
 
 
-def _known() -> str:
-    return ", ".join(recipes.names())
-
-
 def _general_help(command: type[Train]) -> str:
+    families = ", ".join(dict.fromkeys(name.partition(".")[0] for name in recipes.names()))
     rest = "`roadseg train RECIPE --help` shows the recipe's own flags."
-    return f"{description(command)}\n\nRecipes: {_known()}.\n{rest}"
+    return f"{description(command)}\n\n`roadseg recipes` lists the recipes, of {families}.\n{rest}"
 
 
 def _recipe_help(recipe: Recipe) -> str:

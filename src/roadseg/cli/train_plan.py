@@ -1,39 +1,24 @@
 """``roadseg train --dry-run``: what a run would do, and what it lacks on this machine."""
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from roadseg.cli.machine import SMALL_DISK, SMALL_SHARED_MEMORY, devices, free_disk, has_module, shared_memory
+from roadseg.cli.recipes import figures
 from roadseg.cli.terminal import Terminal, percent, size_text
 from roadseg.data import Source, StepSampler, open_source
 from roadseg.errors import RoadsegError
+from roadseg.inference import find_weights
 from roadseg.labels import space
-from roadseg.models import build
-from roadseg.recipes import SGD, AdamW, Recipe
-from roadseg.training.build import build_source
-from roadseg.training.optim import learning_rate
+from roadseg.recipes import Recipe
+from roadseg.recipes.adapt import adapted
+from roadseg.training.memory import TrainingMemory, estimate_memory
+from roadseg.training.schedule import learning_rate
 
-__all__ = ["Memory", "Plan", "estimate_memory"]
-
-_FLOAT = 4  # bytes
-
-
-@dataclass(frozen=True)
-class Memory:
-    """A rough estimate of what training takes, in bytes; float32, workspace of convolutions not counted.
-
-    Attributes:
-        params: Trainable parameters (their number).
-        state: Weights, gradients, moments of the optimizer, averaged weights.
-        activations: What a forward pass keeps for the backward pass.
-    """
-
-    params: int
-    state: int
-    activations: int
+__all__ = ["Plan"]
 
 
 @dataclass(frozen=True)
@@ -41,14 +26,14 @@ class Plan:
     """What a run would do.
 
     Attributes:
-        recipe: Its recipe.
+        recipe: Its recipe, as it would be carried out on this machine.
         out: Its folder.
         device: Where it would run.
+        devices: How many processes would share the work.
         space: Its label space and number of classes.
         images: Number of images to train on; 0 when unknown.
         rendered: Number of rendered scenes to mix in.
         validation: Number of images to validate on.
-        steps_per_epoch: Optimizer steps in an epoch.
         memory: Estimated memory; None where the network cannot be traced.
         missing: Why it cannot run now.
         remarks: What may be unintended.
@@ -57,12 +42,12 @@ class Plan:
     recipe: Recipe
     out: Path
     device: str
+    devices: int
     space: str
     images: int
     rendered: int
     validation: int
-    steps_per_epoch: int
-    memory: Memory | None
+    memory: TrainingMemory | None
     missing: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -70,78 +55,94 @@ class Plan:
     def of(cls, recipe: Recipe, out: Path, device: str, *, tensorboard: bool = False) -> "Plan":
         """Look at the data and the machine; nothing is written."""
         missing: list[str] = []
-        source = _try(lambda: build_source(recipe.data), missing)
-        images = _count(source, recipe.data.train, missing)
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        recipe, change = adapted(recipe, processes)
+        data = recipe.data
+        sources = [_try(partial(open_source, root), missing) for root in (data.root, *data.parts) if root]
+        if not data.root:
+            missing.append("no data is given to train on; add --data FOLDER")
+        images = sum(_count(source, data.train, missing) for source in sources)
+        remarks = [] if change is None else [change]
+        if recipe.model.starts_from:
+            remarks.append(f"the published run started from {recipe.model.starts_from}")
+        if not images and data.images:
+            images = data.images
+            remarks.append(f"counts are for the {images:,} images that the recipe was written for")
         rendered = 0
-        if recipe.data.synthetic is not None:
-            root = recipe.data.synthetic.root
-            rendered = _count(_try(lambda: open_source(root), missing), "train", missing)
-        target = space("cityscapes-19") if source is None else source.target
-        chosen = devices()[0].name if device == "auto" else device
+        if data.synthetic is not None:
+            rendered = _count(_try(partial(open_source, data.synthetic.root), missing), "train", missing)
+        target = sources[0].target if sources and sources[0] else space(data.space or "cityscapes-19")
+        if data.autolabels is not None and not Path(data.autolabels.root).is_dir():
+            missing.append(
+                f"labels made by a network are not in {data.autolabels.root or 'any folder'}: give"
+                " --data.autolabels.root DIR"
+            )
+        _check_weights(recipe.model.weights, missing)
         if tensorboard and not has_module("tensorboard"):
             missing.append("TensorBoard is not installed; pip install 'roadseg[tracking]'")
-        memory = _try(lambda: estimate_memory(recipe, target.num_classes), missing)
+        chosen = devices()[0].name if device == "auto" else device
         return cls(
             recipe=recipe,
             out=out,
             device=chosen,
-            space=f"{target.name}, {target.num_classes} classes"
-            if source is not None
-            else "unknown without data",
+            devices=processes,
+            space=f"{target.name}, {target.num_classes} classes",
             images=images,
             rendered=rendered,
-            validation=_count(source, recipe.data.val, missing) if recipe.data.val else 0,
-            steps_per_epoch=StepSampler.steps_per_epoch(images, recipe.batch_size) if images else 0,
-            memory=memory,
-            missing=tuple(missing),
-            remarks=tuple(_remarks(recipe, out, chosen)),
+            validation=_count(sources[0], data.val, missing) if sources and data.val else 0,
+            memory=_try(partial(estimate_memory, recipe, target.num_classes, processes), missing),
+            missing=tuple(dict.fromkeys(missing)),
+            remarks=(*remarks, *_remarks(recipe, out, chosen)),
         )
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch; 0 when unknown."""
+        return StepSampler.steps_per_epoch(self.images, self.recipe.batch_size) if self.images else 0
+
+    @property
     def steps(self) -> int:
-        """Optimizer steps of the run."""
-        return self.recipe.epochs * self.steps_per_epoch
+        """Optimizer steps of the run; 0 when unknown."""
+        return self.recipe.steps or self.recipe.epochs * self.steps_per_epoch
 
     @property
     def rates(self) -> dict[str, float]:
         """Learning rates at the first step, at the peak, in the middle and at the end."""
         steps = self.steps or 1000
+        steps_per_epoch = self.steps_per_epoch or max(1, steps // self.recipe.epochs)
         schedule, peak = self.recipe.schedule, self.recipe.optim.lr
         warm = round(schedule.warmup * steps)
         places = {"first": 0, "peak": min(warm, steps - 1), "middle": steps // 2, "last": steps - 1}
-        return {name: learning_rate(schedule, peak, step, steps) for name, step in places.items()}
+        return {
+            name: learning_rate(schedule, peak, step, steps, steps_per_epoch) for name, step in places.items()
+        }
 
     def tell(self, terminal: Terminal) -> int:
         """Print the plan; 1 when the run could not start."""
         terminal.emit(self.to_json())
-        recipe, rates = self.recipe, self.rates
+        recipe = self.recipe
         rows = {
             "network": f"{recipe.model.name} {dict(recipe.model.options) or ''}".strip(),
             "data": self._data_text(),
             "labels": self.space,
-            "steps": f"{self.steps:,} = {recipe.epochs} epochs x {self.steps_per_epoch} steps of {recipe.batch_size} images"
-            f" at {recipe.augment.crop[1]}x{recipe.augment.crop[0]}",
-            "rate": f"{type(recipe.schedule).__name__.lower()}: "
-            + ", ".join(f"{rate:.2g} {name}" for name, rate in rates.items()),
-            "optimizer": ", ".join(
-                f"{key} {value}" for key, value in vars(recipe.optim).items() if key != "lr"
-            ),
+            "sampling": _spelled(recipe.sampling),
+            "augment": _spelled(recipe.augment),
+            "loss": _spelled(recipe.loss),
+            "auxiliary": _spelled(recipe.aux),
+            "steps": self._steps_text(),
+            "optimizer": _spelled(recipe.optim),
+            "schedule": _spelled(recipe.schedule)
+            + ": "
+            + ", ".join(f"{rate:.2g} {name}" for name, rate in self.rates.items()),
             "memory": self._memory_text(),
-            "device": self.device,
+            "device": self.device if self.devices == 1 else f"{self.devices} processes, {self.device}",
             "folder": str(self.out),
         }
         terminal.say(
             f"plan of {recipe.name} ({recipe.paper})", *(f"  {key:<10} {text}" for key, text in rows.items())
         )
         for item in recipe.expects:
-            figures = [
-                f"{value:.2f} {name}"
-                for name, value in (("published", item.published), ("ours", item.ours))
-                if value
-            ]
-            terminal.say(
-                f"  expects    {item.metric} on {item.split}: {', '.join(figures) or 'not measured yet'}"
-            )
+            terminal.say(f"  expects    {item.metric} on {item.split}: {figures(item)}")
         for remark in self.remarks:
             terminal.say(f"  note       {remark}")
         for problem in self.missing:
@@ -155,6 +156,7 @@ class Plan:
             "recipe": self.recipe.to_json(),
             "out": str(self.out),
             "device": self.device,
+            "devices": self.devices,
             "space": self.space,
             "images": self.images,
             "rendered": self.rendered,
@@ -170,62 +172,38 @@ class Plan:
     def _data_text(self) -> str:
         data = self.recipe.data
         mixed = f", {self.rendered} rendered scenes mixed in" if self.rendered else ""
-        val = f"{self.validation} to validate on ({data.val})" if data.val else "no validation"
-        return f"{self.images} images to train on ({data.train}), {val}{mixed}"
+        val = f"{self.validation or 'images'} to validate on ({data.val})" if data.val else "no validation"
+        return f"{self.images or 'images'} to train on ({data.train}), {val}{mixed}"
+
+    def _steps_text(self) -> str:
+        recipe = self.recipe
+        each = f"{recipe.batch_size} images at {recipe.augment.crop[1]}x{recipe.augment.crop[0]}"
+        parts = f" in {recipe.accumulate} passes" if recipe.accumulate > 1 else ""
+        if recipe.steps:
+            return f"{recipe.steps:,} of {each}{parts}"
+        if not self.steps:
+            return f"{recipe.epochs} epochs, steps of {each}{parts}"
+        return f"{self.steps:,} = {recipe.epochs} epochs x {self.steps_per_epoch} of {each}{parts}"
 
     def _memory_text(self) -> str:
         if self.memory is None:
             return "not estimated"
         memory = self.memory
         total = size_text(memory.state + memory.activations)
-        return f"about {total} (activations {size_text(memory.activations)}), {memory.params / 1e6:.2f} M parameters"
+        return (
+            f"about {total} in float32 (activations {size_text(memory.activations)}),"
+            f" {memory.params / 1e6:.2f} M parameters"
+        )
 
 
-def estimate_memory(recipe: Recipe, num_classes: int) -> Memory | None:
-    """Estimate the memory of a training step by tracing one without computing it.
-
-    Returns:
-        None for a network that cannot be traced on torch's ``meta`` device.
-
-    Raises:
-        RecipeError: The network cannot be built.
-    """
-    saved: dict[int, int] = {}
-
-    def note(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        saved[id(storage)] = storage.nbytes()
-        kept.append(storage)  # while it lives, its id is its own
-        return tensor
-
-    kept: list[object] = []
-    batch = max(1, recipe.batch_size // recipe.accumulate)
-    try:
-        with torch.device("meta"):
-            model = build(recipe.model.name, num_classes, **recipe.model.options).train()
-            images = torch.empty(batch, 3, *recipe.augment.crop)
-            with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-                output = model(images)
-    except (NotImplementedError, RuntimeError):
-        return None
-    params = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    match recipe.optim:
-        case SGD():
-            moments = 1
-        case AdamW():
-            moments = 2
-    copies = 2 + moments + (1 if recipe.ema else 0)  # weights and gradients, and those
-    # The loss keeps its logits at the size of the crop: their copy, their log-softmax, their gradient.
-    loss = (
-        3
-        * _FLOAT
-        * batch
-        * num_classes
-        * recipe.augment.crop[0]
-        * recipe.augment.crop[1]
-        * (1 + len(output.aux))
-    )
-    return Memory(params, copies * params * _FLOAT, sum(saved.values()) + loss)
+def _spelled(part: Any) -> str:  # noqa: ANN401 - any dataclass of a recipe
+    """Return a part of a recipe in words: its kind, and what is not as usual."""
+    told = [
+        f"{item.name} {value if not is_dataclass(value) else _spelled(value)}"
+        for item in fields(part)
+        if (value := getattr(part, item.name)) != item.default
+    ]
+    return f"{type(part).__name__}{': ' if told else ''}{', '.join(told)}"
 
 
 def _try(act: Any, missing: list[str]) -> Any:  # noqa: ANN401 - what it returns is up to the caller
@@ -235,6 +213,19 @@ def _try(act: Any, missing: list[str]) -> Any:  # noqa: ANN401 - what it returns
     except RoadsegError as error:
         missing.append(str(error))
         return None
+
+
+def _check_weights(weights: str | None, missing: list[str]) -> None:
+    """Say what is missing to start from: a file, or an earlier run."""
+    if weights is None:
+        return
+    folder = Path(weights).parent
+    if folder.parent == Path("runs") and not Path(weights).exists():
+        missing.append(
+            f"{weights} is not there: `roadseg train {folder.name}` makes it; or give --model.weights FILE"
+        )
+    else:
+        _try(partial(find_weights, weights), missing)
 
 
 def _count(source: Source | None, split: str, missing: list[str]) -> int:
