@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,11 @@ def test_importing_the_package_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def natural(name: str) -> list[str | int]:
+    """Numbers in names by their value, as ruff sorts them."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
 def test_every_module_lists_its_public_names_sorted():
     root = Path(roadseg.__file__).parent
     for file in sorted(root.rglob("*.py")):
@@ -46,5 +52,5 @@ def test_every_module_lists_its_public_names_sorted():
             continue
         names = getattr(importlib.import_module(module), "__all__", None)
         assert names is not None, f"{module} has no __all__"
-        order = sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), n))
+        order = sorted(names, key=lambda n: (not n.isupper(), not n[0].isupper(), natural(n)))
         assert list(names) == order, f"{module}.__all__ is not sorted"
