@@ -56,11 +56,13 @@ def choose_context(start: str | None = None) -> BaseContext:
 
 
 def prepare_worker(_worker: int = 0) -> None:
-    """Make the present process a worker: one thread, and Ctrl-C, which a terminal sends to it too, left to others."""
+    """Make the present process a worker: one thread, and Ctrl-C, which a terminal sends to it too, left to others.
+
+    OpenCV's threads are left alone: nothing that loads uses them, and in a fork of a process that had started them, a
+    change of their number never returns.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(1)
 
 
 def shared_memory() -> int | None:

@@ -36,12 +36,12 @@ class World:
         return self.rank == 0
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """Return the sum of a tensor over all processes."""
+        """Return the sum of a tensor over all processes, on its own device: numbers on the host need no GPU to wait."""
         if self.size == 1:
             return values
-        total = values.to(self.device, copy=True)
+        total = values.clone()
         dist.all_reduce(total)
-        return total.to(values.device)
+        return total
 
     def gather(self, value: T) -> list[T]:
         """Return every process's value, in the order of the ranks."""
@@ -70,7 +70,7 @@ def join(device: str = "auto") -> World:
         chosen = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(chosen)
     if size > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        dist.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     return World(rank, size, chosen, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
