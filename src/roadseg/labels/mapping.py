@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from roadseg.errors import LabelError
 from roadseg.labels.colors import as_stored, count_ids
+from roadseg.labels.report import MapReport
 from roadseg.labels.space import LabelSpace, near_matches
 
 __all__ = ["LabelMap"]
@@ -184,6 +185,10 @@ class LabelMap:
             )
         table = tuple((number, other._entries[wanted]) for number, wanted in self._entries.items())
         return LabelMap(source=self.source, target=other.target, table=table)
+
+    def report(self) -> MapReport:
+        """Return what the map loses: classes ignored, classes never reached, classes merged."""
+        return MapReport.of(self)
 
     @cached_property
     def _entries(self) -> dict[int, int]:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from operator import index as as_integer
 from typing import Any, Self, SupportsIndex, cast
 
@@ -118,12 +119,12 @@ class LabelSpace:
         """How many classes there are, the ignored id not counted unless it is a class itself."""
         return len(self.classes)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Class names in channel order."""
         return tuple(item.name for item in self.classes)
 
-    @property
+    @cached_property
     def ids(self) -> tuple[int, ...]:
         """Class ids in channel order."""
         return tuple(item.id for item in self.classes)
