@@ -52,7 +52,7 @@ def test_mixed_data_sets_share_a_label_space(source, tmp_path):
     other = open_source(fake_cityscapes(tmp_path))
     camvid = RoadDataset(source, "train")
     with pytest.raises(
-        DataError, match=r"labels are in cityscapes-19, but those of .* in camvid-11; render or map it"
+        DataError, match=r"labels are in cityscapes-19, but those of .* in camvid-11; translate them all"
     ):
         MixedDataset(camvid, camvid, RoadDataset(other, "train"))
 

@@ -94,6 +94,16 @@ def test_missing_labels_are_named_with_their_place(tmp_path: Path, release: str,
         open_source(root).find("val")
 
 
+def test_labels_of_release_2_0_alone_are_refused(tmp_path: Path) -> None:
+    root = fakes.fake_mapillary(tmp_path, "2.0")
+    for split in ("training", "validation"):
+        (root / split / "v1.2").rename(root / split / "v2.0")
+    with pytest.raises(
+        DataError, match=r"has only the labels of release 2.0, of 124 classes; unpack the folders v1.2"
+    ):
+        open_source(root)
+
+
 def test_photos_alone_are_not_the_data_set(tmp_path: Path) -> None:
     (tmp_path / "training" / "images").mkdir(parents=True)
     (tmp_path / "training" / "annotations").mkdir()

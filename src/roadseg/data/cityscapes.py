@@ -15,6 +15,7 @@ Splits: ``train``, ``val``, ``test`` (no public labels), ``train_extra`` (coarse
 3 trains and validates on all of them.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -22,13 +23,18 @@ from roadseg.data.records import Record
 from roadseg.data.source import Source, list_images
 from roadseg.labels import label_map, space_note
 
-__all__ = ["FOLDS", "LOOKS_FOR", "NAME", "instance_file", "open_root"]
+__all__ = ["EXPECTED", "FOLDS", "LOOKS_FOR", "NAME", "OBTAIN", "instance_file", "open_root"]
 
 NAME = "cityscapes"
 LOOKS_FOR = (
     "leftImg8bit/<split>/<city>/*_leftImg8bit.png + gtFine/<split>/<city>/*_gtFine_labelIds.png"
     " (or in leftImg8bit_trainvaltest/ + gtFine_trainvaltest/), coarse labels in gtCoarse/"
 )
+OBTAIN = (
+    "Register at cityscapes-dataset.com and take leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip (coarse labels:"
+    " leftImg8bit_trainextra.zip and gtCoarse.zip); for non-commercial use under the license of Cityscapes."
+)
+EXPECTED: Mapping[str, int] = {"train": 2975, "val": 500, "test": 1525}
 
 FOLDS: tuple[tuple[str, ...] | None, ...] = (
     ("frankfurt", "lindau", "munster"),

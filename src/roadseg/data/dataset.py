@@ -113,7 +113,7 @@ class MixedDataset(Dataset[Sample]):
                     f"labels are in {dataset.source.target.name}, but those of {first.root} in"
                     f" {first.target.name}",
                     where=dataset.source.root,
-                    remedy="render or map it to the same label space",
+                    remedy="translate them all to one label space (--data.to), or render scenes in it",
                 )
         self.datasets = datasets
         self.starts = list(itertools.accumulate((len(dataset) for dataset in datasets), initial=0))

@@ -13,6 +13,7 @@ Splits: ``train-cv0``/``val-cv0`` to ``cv2`` are the folds, ``train`` and ``val`
 are all 200 frames; ``test`` (200 frames).
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +21,14 @@ from roadseg.data.records import Record
 from roadseg.data.source import Source, list_images
 from roadseg.labels import label_map, space_note
 
-__all__ = ["FOLDS", "LOOKS_FOR", "NAME", "open_root"]
+__all__ = ["EXPECTED", "FOLDS", "LOOKS_FOR", "NAME", "OBTAIN", "open_root"]
 
 NAME = "kitti"
 LOOKS_FOR = "training/image_2/*_10.png + training/semantic/*_10.png, and testing/image_2/*_10.png"
+OBTAIN = (
+    "Register at cvlibs.net and take data_semantics.zip (semantic segmentation, KITTI 2015); CC BY-NC-SA 3.0."
+)
+EXPECTED: Mapping[str, int] = {"train": 179, "val": 21, "test": 200}
 
 FOLDS: tuple[frozenset[int], ...] = (
     frozenset(

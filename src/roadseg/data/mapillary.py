@@ -13,6 +13,7 @@ Splits: ``train`` (18 000 photos), ``val`` (2000) and ``test`` (5000, no public 
 """
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,17 +23,23 @@ from roadseg.data.source import Source, list_images
 from roadseg.errors import DataError
 from roadseg.labels import label_map, space, space_note
 
-__all__ = ["LOOKS_FOR", "NAME", "open_root"]
+__all__ = ["EXPECTED", "LOOKS_FOR", "NAME", "OBTAIN", "open_root"]
 
 NAME = "mapillary"
 LOOKS_FOR = (
     "training/images + training/labels (or training/v1.2/labels), likewise validation/, and testing/images"
 )
+OBTAIN = (
+    "Register at mapillary.com/dataset/vistas and take release 1.2, or release 2.0, which holds the labels of 1.2 in"
+    " v1.2/labels; research edition, CC BY-NC-SA."
+)
+EXPECTED: Mapping[str, int] = {"train": 18000, "val": 2000, "test": 5000}
 SPACE = "mapillary-65"
 UNLABELED = "Unlabeled"
 
 FOLDERS = {"train": "training", "val": "validation", "test": "testing"}
 LABELS = ("labels", "v1.2/labels")
+NEWER_LABELS = "v2.0/labels"
 CONFIGS = ("config.json", "config_v1.2.json")
 
 
@@ -40,9 +47,15 @@ def open_root(root: Path) -> Source | None:
     """Return the data set in a folder, or None where it is not of this layout.
 
     Raises:
-        DataError: Its configuration lists other labels than those of release 1.2.
+        DataError: It has only the labels of release 2.0, or its configuration lists others than those of release 1.2.
     """
     if not any(_labels(root, split) for split in ("train", "val")):
+        if any((root / FOLDERS[split] / NEWER_LABELS).is_dir() for split in ("train", "val")):
+            raise DataError(
+                "has only the labels of release 2.0, of 124 classes",
+                where=root,
+                remedy="unpack the folders v1.2 of that release too; describe other labels by a data.yaml",
+            )
         return None
     for name in CONFIGS:
         if (config := root / name).is_file():

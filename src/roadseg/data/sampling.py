@@ -70,12 +70,15 @@ class StepSampler(Sampler[list[Draw]]):
         return len(self.steps) * self.accumulate
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        for step in self.steps:
+            yield from self.parts(step)
+
+    def parts(self, step: int) -> list[list[Draw]]:
+        """Return the micro-batches of any step, for this process."""
         share = self.batch_size // self.world
         micro = share // self.accumulate
-        for step in self.steps:
-            mine = self._batch(step)[self.rank * share : (self.rank + 1) * share]
-            for part in range(self.accumulate):
-                yield mine[part * micro : (part + 1) * micro]
+        mine = self._batch(step)[self.rank * share : (self.rank + 1) * share]
+        return [mine[start : start + micro] for start in range(0, share, micro)]
 
     def _batch(self, step: int) -> list[Draw]:
         batch = self._take(self._epochs, len(self.plan), step * self.batch_size, self.batch_size)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from roadseg.data.records import Record
 from roadseg.errors import DataError, LabelError
-from roadseg.labels import LabelMap, LabelSpace
+from roadseg.labels import LabelMap, LabelSpace, label_map
 from roadseg.media import IMAGE_SUFFIXES, MAX_PIXELS, read_image, read_mask
 from roadseg.media.decoding import open_picture
 
@@ -42,6 +42,10 @@ class Source:
         notes: What was found out about the data set on opening it, in sentences.
         refine: Changes a label after it was brought to the target space: gets the record and the ids ``[H, W]``, returns
             ids. Its ``repr`` says what it does, so that what was computed from the labels can be told apart.
+        decode: Turns label files that are no plain pictures of ids or colors into ids of the stored space: gets the
+            record and its picture as `read_mask` gives it, returns ``[H, W]``.
+        native: The data set before its labels were translated by `to`; None where they were not.
+        translation: From the label space of ``native`` to that of this one.
     """
 
     name: str
@@ -56,6 +60,9 @@ class Source:
     palette_colored: bool = False
     notes: tuple[str, ...] = ()
     refine: Callable[[Record, npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+    decode: Callable[[Record, npt.NDArray[Any]], npt.NDArray[Any]] | None = None
+    native: "Source | None" = field(default=None, repr=False)
+    translation: LabelMap | None = field(default=None, repr=False)
 
     @property
     def stored(self) -> LabelSpace:
@@ -66,6 +73,41 @@ class Source:
     def target(self) -> LabelSpace:
         """The label space that networks are trained with."""
         return self.label_map.target
+
+    @property
+    def unreachable(self) -> tuple[str, ...]:
+        """Classes of the target space that no class of the label files leads to."""
+        rows = zip(self.target.names, self.label_map.matrix, strict=True)
+        return tuple(name for name, sources in rows if not sources.any())
+
+    def to(self, space: LabelSpace) -> "Source":
+        """Return the same data set with its labels translated to another space, as they are read.
+
+        Raises:
+            LabelError: No map leads there from `target`.
+            DataError: As for `translated`.
+        """
+        return self if space == self.target else self.translated(label_map(self.target, space))
+
+    def translated(self, by: LabelMap) -> "Source":
+        """Return the same data set with its labels taken through one more map, as they are read.
+
+        Raises:
+            LabelError: The map does not start from `target`.
+            DataError: The labels are refined: what refines them knows the ids of the space that is left.
+        """
+        if self.refine is not None:
+            raise DataError(
+                "has labels that were changed after they were read",
+                where=self.root,
+                remedy="translate the data set first, then change its labels",
+            )
+        return replace(
+            self,
+            label_map=self.label_map.then(by),
+            native=self.native or self,
+            translation=by if self.translation is None else self.translation.then(by),
+        )
 
     def find(self, split: str) -> list[Record]:
         """List the images of a split with their label files; nothing is decoded.
@@ -112,6 +154,8 @@ class Source:
         if record.label is None:
             raise DataError("has no label file", where=record.image, remedy="use a split that is labeled")
         mask = read_mask(record.label)
+        if self.decode is not None:
+            return self.decode(record, mask)
         if self.palette_colored and label_kind(record.label) == PALETTE:
             mask = read_image(record.label)
         if mask.ndim == 2:

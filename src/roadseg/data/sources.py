@@ -1,20 +1,39 @@
 """Opens data sets: ``open_source("data/camvid")`` finds out what is there.
 
-Each layout is a module with a `NAME`, the clause `LOOKS_FOR` and ``open_root(root) -> Source | None``; a new one is a
-new module and one more entry in `LAYOUTS`.
+Each layout is a module with a `NAME`, the clause `LOOKS_FOR` and ``open_root(root) -> Source | None``; that of a published
+data set also says how to `OBTAIN` it and how many images are `EXPECTED`. A new one is a new module and one more entry in
+`PUBLISHED`.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from roadseg.data import camvid, cityscapes, kitti, mapillary, yaml_folder
+from roadseg.data import (
+    acdc,
+    ade20k,
+    bdd100k,
+    camvid,
+    cityscapes,
+    coco_panoptic,
+    dark_zurich,
+    idd,
+    kitti,
+    mapillary,
+    pascal_context,
+    scannet,
+    sunrgbd,
+    voc,
+    wilddash,
+    wilddash1,
+    yaml_folder,
+)
 from roadseg.data.source import Source
 from roadseg.errors import DataError, RoadsegError
 
-__all__ = ["LAYOUTS", "Layout", "Source", "open_source"]
+__all__ = ["LAYOUTS", "PUBLISHED", "Layout", "Published", "Source", "open_source"]
 
 
 class Layout(Protocol):
@@ -33,7 +52,36 @@ class Layout(Protocol):
         """
 
 
-LAYOUTS: tuple[Layout, ...] = (yaml_folder, camvid, cityscapes, mapillary, kitti)
+class Published(Layout, Protocol):
+    """What the module of a published data set must have."""
+
+    OBTAIN: str
+    """Where it can be had and under which terms, in sentences."""
+    EXPECTED: Mapping[str, int]
+    """The number of images in each official split; ``train+val`` where they are not told apart."""
+
+
+PUBLISHED: tuple[Published, ...] = (
+    camvid,
+    idd,  # before Cityscapes, whose folders have the same names
+    cityscapes,
+    mapillary,
+    kitti,
+    bdd100k,
+    acdc,
+    dark_zurich,
+    wilddash,
+    wilddash1,
+    ade20k,
+    coco_panoptic,
+    sunrgbd,
+    scannet,
+    pascal_context,  # before VOC, whose folders lie beside
+    voc,
+)
+"""The published data sets, in the order in which an unnamed folder is tried."""
+
+LAYOUTS: tuple[Layout, ...] = (yaml_folder, *PUBLISHED)
 
 
 def open_source(spec: str | Path) -> Source:
@@ -53,15 +101,20 @@ def open_source(spec: str | Path) -> Source:
         raise DataError(
             "does not exist",
             where=root,
-            remedy="give the path of a data set: CamVid, Cityscapes, Mapillary Vistas, KITTI, or images and masks with a"
-            " data.yaml",
+            remedy="give the path of a data set: CamVid, Cityscapes, ... (`roadseg data setup` lists them), or images"
+            " and masks with a data.yaml",
         )
     for layout in layouts:
         if (source := layout.open_root(root)) is not None:
             return source
-    looks_for = "; ".join(f"{layout.NAME}: {layout.LOOKS_FOR}" for layout in layouts)
-    what = "holds no data set that roadseg knows" if name is None else f"is not a {name} data set"
-    raise DataError(what, where=root, remedy=_nested(layouts, root) or f"looked for {looks_for}")
+    if name is None:
+        what = "holds no data set that roadseg knows"
+        names = ", ".join(layout.NAME for layout in PUBLISHED)
+        looked = f"{yaml_folder.LOOKS_FOR}, or {names}; `roadseg data setup NAME` tells what one consists of"
+    else:
+        what = f"is no {name} data set"
+        looked = "; ".join(layout.LOOKS_FOR for layout in layouts)
+    raise DataError(what, where=root, remedy=_nested(layouts, root) or f"looked for {looked}")
 
 
 def _split_spec(spec: str | Path) -> tuple[str | None, Path]:

@@ -85,7 +85,8 @@ def _read_ignore(file: Path, data: Mapping[str, Any]) -> int | None:
 def _read_space(file: Path, data: Mapping[str, Any]) -> LabelSpace:
     if "names" in data:
         raise DataError("has both names and space", where=file, remedy="keep one of them")
-    found = space(str(data["space"]))
+    name = str(data["space"])
+    found = space(str(file.parent / name) if name.endswith(".toml") else name)
     if not found.is_contiguous:
         raise DataError(
             f"space {found.name} does not number its classes from 0 without gaps, so no network can predict it",
