@@ -37,6 +37,9 @@ _TITLES = {
     "kitti": "KITTI",
     "mapillary": "Mapillary Vistas",
     "mseg": "MSeg, the composite and its single data sets",
+    "voc": "PASCAL VOC",
+    "pascal": "PASCAL Context",
+    "scannet": "ScanNet",
     "synthetic": "Rendered streets",
 }
 

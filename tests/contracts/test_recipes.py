@@ -5,6 +5,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from roadseg.recipes import Data, Recipe
 from roadseg.training import fit
 from roadseg.training.memory import TrainingMemory, estimate_memory
 from tests.fakes import fake_camvid, fake_cityscapes, fake_kitti, fake_mapillary, fake_yaml, save
+from tests.fakes_general import fake_pascal_context, fake_scannet, fake_voc
 from tests.slim import stand_in
 
 PLANS = [recipes.get(name) for name in recipes.names()]
@@ -28,6 +30,9 @@ FAKES = {
     "cityscapes": fake_cityscapes,
     "kitti": fake_kitti,
     "mapillary": fake_mapillary,
+    "pascal": fake_pascal_context,
+    "scannet": fake_scannet,
+    "voc": partial(fake_voc, augmented=True),
 }
 
 

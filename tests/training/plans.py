@@ -50,6 +50,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     "sharded": {"engine": Engine(sharding="fsdp")},
     "compressed": {"engine": Engine(compress="bfloat16")},
     "frozen": {"freeze": ("head",), "batch_size": 2},
+    "composite": {"sampling": Balanced(), "loss": CrossEntropy(), "aux": Auxiliary(loss=CrossEntropy())},
+    "mgda": {"objectives": "mgda", "sampling": Balanced(), "loss": CrossEntropy(), "aux": Auxiliary()},
     "mortal": {"model": Model(name="tests.training.plans:mortal")},
 }
 """What is changed of `recipe`; everything that switches in the course of a training is in one of them."""
@@ -84,8 +86,27 @@ def variant(name: str, data: Path, /, **changes: object) -> Recipe:
     return plan
 
 
+def composite(camvid: Path, *parts: Path, **changes: object) -> Recipe:
+    """Two steps on each of three data sets, in the classes of MSeg."""
+    data = Data(
+        root=str(camvid),
+        train="train+val",
+        val="test",
+        parts=(f"{parts[0]}@train@val", f"kitti:{parts[1]}@train-cv0@val-cv0"),
+        to="mseg-194",
+    )
+    values = {**VARIANTS["composite"], "steps": 4, "eval_every": 1, "batch_size": 4, **changes}
+    return recipe(camvid, data=data, **values)
+
+
 def shared(name: str, data: Path) -> Recipe:
-    """A variant whose steps are the same however they are divided over processes: no dropout, no average."""
+    """A variant whose steps are the same however they are divided over processes: no dropout, no average.
+
+    ``composite`` and ``mgda`` take three data sets of the folder.
+    """
+    if name in ("composite", "mgda"):
+        roots = (data / part for part in ("camvid", "cityscapes", "kitti"))
+        return composite(*roots, **VARIANTS[name], model=Model(name="tests.tiny:tiny"), ema=0.0)
     return variant(
         name, data, **{"model": Model(name="tests.tiny:tiny"), **VARIANTS[name], "batch_size": 4, "ema": 0.0}
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from roadseg.cli.entry import INTERRUPTED, description
 from roadseg.cli.pairs import pair_texts, parse_pairs
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
 from roadseg.errors import OutputError, RecipeError
-from roadseg.recipes import AutoLabels, Recipe, Synthetic
+from roadseg.recipes import AutoLabels, Balanced, Recipe, Synthetic
 
 if TYPE_CHECKING:
     from roadseg.training import FitResult
@@ -42,12 +43,15 @@ class Train:
         roadseg train fast-scnn.camvid --data camvid/ --optim.lr 0.02 --epochs 100 --dry-run
         roadseg train my_runs.py:night --data data.yaml -o runs/night
         torchrun --nproc-per-node 4 -m roadseg train fast-scnn.camvid --data camvid/
+        roadseg train fast-scnn.camvid --data camvid/ --data.parts idd/ --data.to mseg-194 --shares equal
 
     RECIPE comes first: a name, FILE.py:FUNCTION or package.module:function. Every value of it is a flag.
 
     Attributes:
         root: Data set: a folder or data.yaml; NAME:PATH forces a layout (same as --data.root).
         synthetic: Rendered scenes to mix in, a data set of the same classes (same as --data.synthetic.root).
+        shares: Part of every batch that is drawn from --data and from each of --data.parts, as numbers in proportion, or
+            "equal"; without it, the recipe's sampling.
         out: Folder of the run (default: runs/RECIPE).
         resume: Go on with the run in that folder.
         dry_run: Show the plan and what is missing on this machine; train nothing.
@@ -60,6 +64,7 @@ class Train:
 
     root: Annotated[str, tyro.conf.arg(name="data", metavar="DIR_OR_YAML", help_behavior_hint="")] = ""
     synthetic: Annotated[str, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = ""
+    shares: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NUMBER ...", help_behavior_hint="")] = ()
     out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"], metavar="RUNDIR", help_behavior_hint="")] = None
     resume: Flag = False
     dry_run: Flag = False
@@ -145,7 +150,7 @@ class Train:
         """Return the recipe with the values that were given.
 
         Raises:
-            RecipeError: ``--data.synthetic`` flags without a folder.
+            RecipeError: ``--data.synthetic`` flags without a folder, or shares that are no numbers.
         """
         base = type(self).recipe
         given = {
@@ -167,7 +172,8 @@ class Train:
         if recipe.batch_size != base.batch_size and on_fewer == base.on_fewer:
             on_fewer = "keep"  # a batch that was asked for is not changed behind one's back
         model = dataclasses.replace(recipe.model, options=options)
-        return dataclasses.replace(recipe, data=data, model=model, on_fewer=on_fewer)
+        sampling = Balanced(weights=_weights(self.shares)) if self.shares else recipe.sampling
+        return dataclasses.replace(recipe, data=data, sampling=sampling, model=model, on_fewer=on_fewer)
 
     def _tell(self, result: "FitResult", out: Path, was_stopped: bool) -> None:
         self.terminal.emit(
@@ -230,7 +236,9 @@ class TrainProgress:
 
     def stepped(self, step: int, loss: float, lr: float) -> None:
         """Move the bar."""
-        self.step, self.state = step, f"loss {loss:.3f}  lr {lr:.2g}"
+        self.step, self.state = step, f"lr {lr:.2g}"
+        if not math.isnan(loss):  # that of the first step is known after the second
+            self.state = f"loss {loss:.3f}  {self.state}"
         self._update(f"{self.state}{self.score}")
 
     def validating(self, done: int, count: int) -> None:
@@ -239,7 +247,8 @@ class TrainProgress:
 
     def validated(self, epoch: int, scores: Mapping[str, Any], best: bool) -> None:
         """Leave a line with the score."""
-        self.score = f"  mIoU {percent(scores['miou'], 2)}"
+        each = ", ".join(f"{name} {percent(own['miou'], 2)}" for name, own in scores.get("vals", {}).items())
+        self.score = f"  mIoU {percent(scores['miou'], 2)}{f' ({each})' if each else ''}"
         if self.report is not None:
             self.report.line(f"epoch {epoch}: {self.state}{self.score}{'  (best so far)' if best else ''}")
 
@@ -250,6 +259,18 @@ class TrainProgress:
     def _update(self, text: str) -> None:
         if self.report is not None:
             self.report.update(self.step, text=text)
+
+
+def _weights(shares: tuple[str, ...]) -> tuple[float, ...]:
+    if shares == ("equal",):
+        return ()
+    try:
+        return tuple(float(share) for share in shares)
+    except ValueError as error:
+        raise RecipeError(
+            f"--shares {' '.join(shares)} are no numbers",
+            remedy='give one number for each data set, such as 1 2 1, or "equal"',
+        ) from error
 
 
 def find_recipe(name: str) -> Recipe:

@@ -9,11 +9,10 @@ from typing import Any
 from roadseg.cli.machine import SMALL_DISK, SMALL_SHARED_MEMORY, devices, free_disk, has_module, shared_memory
 from roadseg.cli.recipes import figures
 from roadseg.cli.terminal import Terminal, percent, size_text
-from roadseg.data import Source, StepSampler, open_source
-from roadseg.errors import RoadsegError
+from roadseg.cli.train_parts import PartPlan, attempt, look_at, steps_per_epoch, target_of
+from roadseg.data import Record, StepSampler, open_source
 from roadseg.inference import find_weights
-from roadseg.labels import space
-from roadseg.recipes import Recipe
+from roadseg.recipes import Balanced, Recipe
 from roadseg.recipes.adapt import adapted
 from roadseg.training.memory import TrainingMemory, estimate_memory
 from roadseg.training.schedule import learning_rate
@@ -31,6 +30,7 @@ class Plan:
         device: Where it would run.
         devices: How many processes would share the work.
         space: Its label space and number of classes.
+        parts: The data sets, one for each of ``data.root`` and ``data.parts``.
         images: Number of images to train on; 0 when unknown.
         rendered: Number of rendered scenes to mix in.
         validation: Number of images to validate on.
@@ -44,6 +44,7 @@ class Plan:
     device: str
     devices: int
     space: str
+    parts: tuple[PartPlan, ...]
     images: int
     rendered: int
     validation: int
@@ -58,20 +59,22 @@ class Plan:
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         recipe, change = adapted(recipe, processes)
         data = recipe.data
-        sources = [_try(partial(open_source, root), missing) for root in (data.root, *data.parts) if root]
-        if not data.root:
-            missing.append("no data is given to train on; add --data FOLDER")
-        images = sum(_count(source, data.train, missing) for source in sources)
+        parts = look_at(recipe, missing)
+        images = sum(part.images for part in parts)
         remarks = [] if change is None else [change]
         if recipe.model.starts_from:
             remarks.append(f"the published run started from {recipe.model.starts_from}")
         if not images and data.images:
             images = data.images
             remarks.append(f"counts are for the {images:,} images that the recipe was written for")
+        if data.parts and not isinstance(recipe.sampling, Balanced):
+            remarks.append(
+                "data sets are drawn by their numbers of images; --shares equal, or numbers, weighs them"
+            )
         rendered = 0
         if data.synthetic is not None:
-            rendered = _count(_try(partial(open_source, data.synthetic.root), missing), "train", missing)
-        target = sources[0].target if sources and sources[0] else space(data.space or "cityscapes-19")
+            rendered = len(attempt(partial(_scenes, data.synthetic.root), missing) or ())
+        target, known = target_of(recipe, parts, missing)
         if data.autolabels is not None and not Path(data.autolabels.root).is_dir():
             missing.append(
                 f"labels made by a network are not in {data.autolabels.root or 'any folder'}: give"
@@ -86,11 +89,12 @@ class Plan:
             out=out,
             device=chosen,
             devices=processes,
-            space=f"{target.name}, {target.num_classes} classes",
+            space=known,
+            parts=parts,
             images=images,
             rendered=rendered,
-            validation=_count(sources[0], data.val, missing) if sources and data.val else 0,
-            memory=_try(partial(estimate_memory, recipe, target.num_classes, processes), missing),
+            validation=sum(part.validation for part in parts),
+            memory=attempt(partial(estimate_memory, recipe, target.num_classes, processes), missing),
             missing=tuple(dict.fromkeys(missing)),
             remarks=(*remarks, *_remarks(recipe, out, chosen)),
         )
@@ -98,12 +102,20 @@ class Plan:
     @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch; 0 when unknown."""
+        balanced = steps_per_epoch(self.recipe, [part.images for part in self.parts])
+        if balanced is not None:
+            return balanced
         return StepSampler.steps_per_epoch(self.images, self.recipe.batch_size) if self.images else 0
 
     @property
     def steps(self) -> int:
         """Optimizer steps of the run; 0 when unknown."""
         return self.recipe.steps or self.recipe.epochs * self.steps_per_epoch
+
+    @property
+    def samples(self) -> int:
+        """Samples of the run; 0 when unknown."""
+        return self.steps * self.recipe.batch_size
 
     @property
     def rates(self) -> dict[str, float]:
@@ -127,7 +139,8 @@ class Plan:
             "labels": self.space,
             "sampling": _spelled(recipe.sampling),
             "augment": _spelled(recipe.augment),
-            "loss": _spelled(recipe.loss),
+            "loss": _spelled(recipe.loss)
+            + (", of each data set (mgda)" if recipe.objectives == "mgda" else ""),
             "auxiliary": _spelled(recipe.aux),
             "steps": self._steps_text(),
             "optimizer": _spelled(recipe.optim),
@@ -141,6 +154,9 @@ class Plan:
         terminal.say(
             f"plan of {recipe.name} ({recipe.paper})", *(f"  {key:<10} {text}" for key, text in rows.items())
         )
+        if len(self.parts) > 1:
+            for part in self.parts:
+                terminal.say(f"  part       {part.name}: {part.tell(self.samples)}")
         for item in recipe.expects:
             terminal.say(f"  expects    {item.metric} on {item.split}: {figures(item)}")
         for remark in self.remarks:
@@ -158,6 +174,7 @@ class Plan:
             "device": self.device,
             "devices": self.devices,
             "space": self.space,
+            "parts": [part.to_json(self.samples) for part in self.parts],
             "images": self.images,
             "rendered": self.rendered,
             "validation": self.validation,
@@ -173,6 +190,8 @@ class Plan:
         data = self.recipe.data
         mixed = f", {self.rendered} rendered scenes mixed in" if self.rendered else ""
         val = f"{self.validation or 'images'} to validate on ({data.val})" if data.val else "no validation"
+        if len(self.parts) > 1:
+            val += f", {len(self.parts)} data sets"
         return f"{self.images or 'images'} to train on ({data.train}), {val}{mixed}"
 
     def _steps_text(self) -> str:
@@ -206,13 +225,8 @@ def _spelled(part: Any) -> str:  # noqa: ANN401 - any dataclass of a recipe
     return f"{type(part).__name__}{': ' if told else ''}{', '.join(told)}"
 
 
-def _try(act: Any, missing: list[str]) -> Any:  # noqa: ANN401 - what it returns is up to the caller
-    """Return what ``act`` returns; None, and a line in ``missing``, where it raises."""
-    try:
-        return act()
-    except RoadsegError as error:
-        missing.append(str(error))
-        return None
+def _scenes(root: str) -> list[Record]:
+    return open_source(root).find("train")
 
 
 def _check_weights(weights: str | None, missing: list[str]) -> None:
@@ -225,12 +239,7 @@ def _check_weights(weights: str | None, missing: list[str]) -> None:
             f"{weights} is not there: `roadseg train {folder.name}` makes it; or give --model.weights FILE"
         )
     else:
-        _try(partial(find_weights, weights), missing)
-
-
-def _count(source: Source | None, split: str, missing: list[str]) -> int:
-    found = None if source is None else _try(lambda: source.find(split), missing)
-    return 0 if found is None else len(found)
+        attempt(partial(find_weights, weights), missing)
 
 
 def _remarks(recipe: Recipe, out: Path, device: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A recipe for another machine than it was written for."""
+"""A recipe for another machine or another budget than it was written for."""
 
 import dataclasses
 import math
@@ -6,13 +6,27 @@ from typing import assert_never
 
 from roadseg.recipes.spec import Recipe
 
-__all__ = ["adapted", "scaled"]
+__all__ = ["adapted", "scaled", "with_budget"]
 
 
 def scaled(recipe: Recipe, batch_size: int) -> Recipe:
     """Return the recipe for another batch size, its learning rate scaled linearly (Goyal et al. 2017)."""
     optim = dataclasses.replace(recipe.optim, lr=recipe.optim.lr * batch_size / recipe.batch_size)
     return dataclasses.replace(recipe, batch_size=batch_size, optim=optim)
+
+
+def with_budget(recipe: Recipe, crops: int, batch_size: int, *, data_sets: int = 1) -> Recipe:
+    """Return a recipe that takes so many crops of every data set, in equal shares.
+
+    Args:
+        recipe: The plan; ``data.images`` says how many images its data sets have together.
+        crops: Of each data set, in the whole run.
+        batch_size: Samples per optimizer step.
+        data_sets: How many there are.
+    """
+    steps = crops * data_sets // batch_size
+    epochs = -(-steps * batch_size // recipe.data.images)
+    return dataclasses.replace(recipe, steps=steps, epochs=epochs, batch_size=batch_size)
 
 
 def adapted(recipe: Recipe, devices: int) -> tuple[Recipe, str | None]:

@@ -12,6 +12,9 @@ _FREE = (
 )
 """What may change between the parts of a run: where things lie, and how fast they are computed."""
 
+_ADDED = {"data.to": "", "objectives": "sum"}
+"""What plans meant that were written down before these could be said."""
+
 _FREE_PREFIXES = tuple(f"{name}." for name in _FREE)
 
 
@@ -32,7 +35,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...
         before: `Recipe.to_json` of the first, or what became of it in a file.
         now: The same of the second.
     """
-    old, new = flat(before), flat(now)
+    old, new = ({**_ADDED, **flat(plan)} for plan in (before, now))
     return tuple(
         f"{name} was {_text(old.get(name))} and is {_text(new.get(name))}"
         for name in dict.fromkeys((*old, *new))

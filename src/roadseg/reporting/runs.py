@@ -26,7 +26,7 @@ _STOPPED = (0, 130, -2)
 State = Literal["waiting", "running", "finished", "stopped", "failed"]
 
 _ALIASES = {"accuracy": "pixel_accuracy"}
-_OF_ROW = ("loss", "lr", "waiting")
+_OF_ROW = ("loss", "lr", "waiting", "val_mean_miou")
 _NOT_COMPARED = ("paper", "expects")
 _UNIONS = ("loss", "optim", "schedule", "sampling")
 

@@ -51,12 +51,13 @@ def build_transform(augment: Augment, ignore: int) -> TrainTransform:
         raise RecipeError(str(error), where="augment", remedy="change the recipe's augment values") from error
 
 
-def counter(source: Source, split: str, world: World) -> Counter:
-    """Return a function that counts a split's pixels per class, each process counting a share."""
+def counter(splits: Sequence[tuple[Source, str]], world: World) -> Counter:
+    """Return a function that counts the pixels of each class in some splits, each process counting a share."""
 
     def count() -> torch.Tensor:
-        records = source.find(split)
-        return world.sum(torch.from_numpy(count_pixels(source, records[world.rank :: world.size])))
+        shares = [(source, source.find(split)[world.rank :: world.size]) for source, split in splits]
+        counts = torch.stack([torch.from_numpy(count_pixels(source, share)) for source, share in shares])
+        return world.sum(counts.sum(dim=0))
 
     return count
 

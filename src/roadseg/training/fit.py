@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ from roadseg.data.loading import Loader
 from roadseg.data.stages import SLOW
 from roadseg.errors import RecipeError, RunError
 from roadseg.inference import Predictor, WeightsCard, autocast, autocast_dtype, normalize
-from roadseg.inference.evaluation import evaluate, protocol_of
-from roadseg.metrics import Confusion, Scores
+from roadseg.models import Output
 from roadseg.models import build as build_network
 from roadseg.recipes import Recipe
 from roadseg.recipes.adapt import adapted
@@ -35,11 +35,13 @@ from roadseg.training.distributed import World, join, leave
 from roadseg.training.feed import Feed
 from roadseg.training.freeze import freeze, train_mode
 from roadseg.training.journal import Journal, cpu_seconds
+from roadseg.training.multi_objective import MinNormGradients, check_engine
 from roadseg.training.optim import averaged, build_optimizer, set_learning_rate
 from roadseg.training.parallel import Shards, lost_process, place, replicate
 from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
 from roadseg.training.start import start_from
+from roadseg.training.validation import Validation, validate
 from roadseg.training.watch import LossWatch
 
 __all__ = ["FitResult", "fit"]
@@ -148,6 +150,8 @@ class Run:
                 "sharded parameters cannot be averaged over steps",
                 remedy="set --ema 0, or --engine.sharding none",
             )
+        if recipe.objectives == "mgda":
+            check_engine(recipe.engine)
         torch.manual_seed(mix_seed(recipe.seed, 0))
         self.feed = Feed.of(recipe, world, report)
         self.source = self.feed.source
@@ -162,10 +166,15 @@ class Run:
             recipe.loss,
             recipe.aux,
             self.source.target,
-            counter(self.source, recipe.data.train, world),
+            counter([(part.source, part.train) for part in self.feed.parts], world),
             align_corners=bool(model.align_corners),
         ).to(world.device)
         self.model = place(model, world, recipe.engine)
+        self.objectives = (
+            MinNormGradients(self.feed.objectives, self.model, self.loss, world)
+            if recipe.objectives == "mgda"
+            else None
+        )
         train_mode(self.model, freeze_norm=recipe.freeze_norm)
         self.optimizer = build_optimizer(recipe.optim, self.model)
         self.shards = Shards(self.model, self.optimizer, recipe.engine)
@@ -188,7 +197,13 @@ class Run:
         before, cpu_before = self.seconds, self.cpu_seconds - cpu_seconds()
         with self.feed.loader(range(self.step, until)) as loader, _stop_on_signal() as stopping:
             batches = iter(loader)
-            while self.step < until and not self._agree(stopping[0]):
+            while self.step < until:
+                stop, save = self._agreed(stopping[0], time.monotonic() - saved > SAVE_SECONDS)
+                if stop:
+                    break
+                if save:
+                    self._save()
+                    saved = time.monotonic()
                 parts = list(itertools.islice(batches, self.recipe.accumulate))
                 self.loss.start_epoch(self.step // self.steps_per_epoch)
                 lr = self._learning_rate()
@@ -203,9 +218,6 @@ class Run:
                 epoch, rest = divmod(self.step, self.steps_per_epoch)
                 if self.step == self.steps or (rest == 0 and epoch % self.recipe.eval_every == 0):
                     self._validate(epoch, lr, loader)
-                if time.monotonic() - saved > SAVE_SECONDS:
-                    self._save()
-                    saved = time.monotonic()
         self._save()
         finished = self.step == self.steps
         if finished:
@@ -215,20 +227,12 @@ class Run:
     def _optimize(self, network: nn.Module, parts: list[Sample]) -> torch.Tensor:
         """Do one optimizer step over the micro-batches; return the loss over all processes."""
         torch.manual_seed(mix_seed(self.recipe.seed, self.step, self.world.rank, 1))  # dropout
-        # What the terms of the undivided step are divided by: the parts' sums, divided by it, add up to its loss.
-        normalizers = torch.stack([self.loss.normalizers(part.mask) for part in parts]).sum(dim=0)
-        normalizers = self.world.sum(normalizers).clamp(min=1e-12)
-        value = torch.zeros((), device=self.world.device)
-        for index, part in enumerate(parts):
-            last = index == len(parts) - 1
-            hold = not last and isinstance(network, DistributedDataParallel)
-            with network.no_sync() if hold else nullcontext():  # type: ignore[operator]
-                with autocast(self.autocast_dtype, self.world.device):
-                    output = network(normalize(part.image, self.recipe.preprocess))
-                loss = (self.loss.sums(output.logits, part.mask, output.aux) / normalizers).sum()
-                # DistributedDataParallel takes the mean over processes, where the sum is wanted.
-                self.scaler.scale(loss * self.world.size).backward()  # type: ignore[no-untyped-call]
-                value += loss.detach()
+        if self.objectives is None:
+            value = self._backward(network, parts)
+        else:
+            value = self.objectives.backward(
+                partial(self._forward, self.model), parts, self.feed.origins(self.step), self.scaler.scale
+            )
         if self.recipe.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
@@ -237,6 +241,28 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         if self.ema is not None:
             self.ema.update_parameters(self.model)
+        return value
+
+    def _forward(self, network: nn.Module, images: torch.Tensor) -> Output:
+        with autocast(self.autocast_dtype, self.world.device):
+            output: Output = network(normalize(images, self.recipe.preprocess))
+        return output
+
+    def _backward(self, network: nn.Module, parts: list[Sample]) -> torch.Tensor:
+        """Add up the gradients of the micro-batches; return the loss over all processes."""
+        # What the terms of the undivided step are divided by: the parts' sums, divided by it, add up to its loss.
+        normalizers = torch.stack([self.loss.normalizers(part.mask) for part in parts]).sum(dim=0)
+        normalizers = self.world.sum(normalizers).clamp(min=1e-12)
+        value = torch.zeros((), device=self.world.device)
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            hold = not last and isinstance(network, DistributedDataParallel)
+            with network.no_sync() if hold else nullcontext():  # type: ignore[operator]
+                output = self._forward(network, part.image)
+                loss = (self.loss.sums(output.logits, part.mask, output.aux) / normalizers).sum()
+                # DistributedDataParallel takes the mean over processes, where the sum is wanted.
+                self.scaler.scale(loss * self.world.size).backward()  # type: ignore[no-untyped-call]
+                value += loss.detach()
         return self.world.sum(value)
 
     def _validate(self, epoch: int, lr: float, loader: Loader) -> None:
@@ -252,37 +278,32 @@ class Run:
             "waiting": times.waiting,
             "stages": times.to_json(),
         }
+        if self.objectives is not None:
+            row["objectives"] = self.objectives.mean_weights()
         best, final = False, self._final()
-        if self.recipe.data.val:
-            scores = self._score(final)
-            best = self.best is None or scores.miou > self.best
-            self.best = scores.miou if best else self.best
-            row["val"] = scores.to_json()
+        validation = self._score(final)
+        if validation is not None:
+            miou = validation.mean_miou
+            best = self.best is None or miou > self.best
+            self.best = miou if best else self.best
+            row |= validation.to_json()
         self.journal.note(row)
-        self.journal.keep(final, self._card(row.get("val")), best=best and self.recipe.select_best)
-        if "val" in row:
-            self.report.validated(epoch, row["val"], best)
+        self.journal.keep(final, self._card(validation), best=best and self.recipe.select_best)
+        if validation is not None:
+            self.report.validated(epoch, validation.told(), best)
         if times.waiting > SLOW:
             self.report.prepared(times.summary(workers=loader.workers, cached=bool(self.recipe.data.cache)))
         self._save()
 
-    def _score(self, final: nn.Module) -> Scores:
+    def _score(self, final: nn.Module) -> Validation | None:
+        """Score every data set that has a split to validate on; None where none has."""
+        if not any(part.val for part in self.feed.parts):
+            return None
         predictor = Predictor(final, self._card(None), device=str(self.world.device))
-        confusion = evaluate(
-            predictor,
-            self.source,
-            self.recipe.data.val,
-            rank=self.world.rank,
-            world=self.world.size,
-            progress=self.report.validating if self.world.is_first else None,
-        )
+        progress = self.report.validating if self.world.is_first else None
+        validation = validate(predictor, self.feed.parts, self.world, progress)
         train_mode(self.model, freeze_norm=self.recipe.freeze_norm)
-        counts = self.world.sum(torch.from_numpy(confusion.counts))
-        images = self.world.sum(torch.tensor(confusion.images))
-        confusion = Confusion(confusion.space, counts.numpy(), int(images))
-        return Scores.from_confusion(
-            confusion, protocol_of(predictor, self.source, self.recipe.data.val, confusion)
-        )
+        return validation
 
     def _final(self) -> nn.Module:
         """Return the network that is validated and saved; all processes have to ask together."""
@@ -296,9 +317,10 @@ class Run:
             self.recipe.model.name, self.source.target.num_classes, **self.recipe.model.options
         )
 
-    def _card(self, scores: dict[str, Any] | None) -> WeightsCard:
+    def _card(self, validation: Validation | None) -> WeightsCard:
+        found = () if validation is None else tuple(each.to_json() for each in validation.scores.values())
         return self.journal.card(
-            self.source.target, self.source.license, step=self.step, seconds=self.seconds, scores=scores
+            self.source.target, self.feed.license, step=self.step, seconds=self.seconds, scores=found
         )
 
     def _save(self) -> None:
@@ -332,11 +354,11 @@ class Run:
             self.recipe.schedule, self.recipe.optim.lr, self.step, self.steps, self.steps_per_epoch
         )
 
-    def _agree(self, stopping: bool) -> bool:
-        """Return whether any process was told to stop: all must leave the loop at the same step."""
+    def _agreed(self, *wishes: bool) -> tuple[bool, ...]:
+        """Return for each wish whether any process has it: all must do the same in the same step."""
         if self.world.size == 1:
-            return stopping
-        return bool(self.world.sum(torch.tensor(int(stopping))) > 0)
+            return wishes
+        return tuple((self.world.sum(torch.tensor(wishes, dtype=torch.int32)) > 0).tolist())
 
 
 @contextmanager

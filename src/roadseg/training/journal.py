@@ -1,7 +1,7 @@
 """What a run writes down: its plan, its scores as it goes, its result, and weights to use."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,13 @@ class Journal:
         return best if best.is_file() else self.out / LAST
 
     def card(
-        self, space: LabelSpace, license_: str, *, step: int, seconds: float, scores: Mapping[str, Any] | None
+        self,
+        space: LabelSpace,
+        license_: str,
+        *,
+        step: int,
+        seconds: float,
+        scores: Sequence[Mapping[str, Any]],
     ) -> WeightsCard:
         """Return what the run's weights say about themselves."""
         return WeightsCard(
@@ -102,7 +108,7 @@ class Journal:
             options=self.recipe.model.options,
             space=space,
             preprocess=self.recipe.preprocess,
-            scores=() if scores is None else (dict(scores),),
+            scores=tuple(dict(each) for each in scores),
             license=license_,
             provenance={
                 "recipe": self.recipe.to_json(),
@@ -139,4 +145,7 @@ def _write_board(board: Any, row: Mapping[str, Any]) -> None:  # noqa: ANN401
         for name, values in row["val"]["classes"].items():
             if values["iou"] is not None:
                 board.add_scalar(f"val/iou/{name}", values["iou"], row["step"])
+    for name, scores in row.get("vals", {}).items():
+        if scores["miou"] is not None:
+            board.add_scalar(f"vals/{name}/miou", scores["miou"], row["step"])
     board.flush()

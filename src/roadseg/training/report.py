@@ -35,7 +35,10 @@ class Reporter(Protocol):
         """A step is done."""
 
     def validated(self, epoch: int, scores: Mapping[str, Any], best: bool) -> None:
-        """The validation set was scored; ``scores`` as from ``Scores.to_json``."""
+        """The validation set was scored; ``scores`` as from ``Scores.to_json``.
+
+        With several data sets, ``miou`` is the mean of theirs, and ``vals`` are their scores by name.
+        """
 
     def validating(self, done: int, count: int) -> None:
         """An image of the validation set is done."""

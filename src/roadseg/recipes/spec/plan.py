@@ -113,8 +113,12 @@ class Data:
         val: Split to validate on; empty for no validation.
         synthetic: Rendered scenes to mix in.
         autolabels: Labels that a network made.
-        parts: Further data sets of the same label space, given like ``root``.
-        cache: Folder of decoded images, as `roadseg data cache` makes it; empty to decode files.
+        parts: Further data sets, given like ``root``. ``PATH@TRAIN`` or ``PATH@TRAIN@VAL`` names splits of theirs where
+            they are called otherwise; ``PATH@TRAIN@`` is not validated on.
+        to: Label space that all data sets are translated to: a name, a ``.toml`` file, or ``union`` for all their class
+            names; empty keeps that of the first, which the others must have too.
+        cache: Folder of decoded images, as `roadseg data cache` makes it, or of several such folders, one for each data
+            set; empty to decode files.
         space: Label space that the recipe was written for; for plans without data.
         images: Number of training images that it was written for; likewise.
     """
@@ -125,6 +129,7 @@ class Data:
     synthetic: Synthetic | None = None
     autolabels: AutoLabels | None = None
     parts: tuple[str, ...] = ()
+    to: str = ""
     cache: str = ""
     space: str = ""
     images: int = 0
@@ -190,6 +195,9 @@ class Recipe:
         aux: How auxiliary outputs are supervised.
         optim: Optimizer.
         schedule: Learning-rate schedule.
+        objectives: With several data sets, ``sum`` minimizes one loss over all images; ``mgda`` looks in every step for the
+            weights of the data sets' losses that lower them all (Sener and Koltun 2018), for the price of a backward
+            pass and a copy of all gradients for each data set.
         freeze: Parameters whose names start with one of these keep their values; ``backbone`` is the trunk.
         freeze_norm: Normalization keeps its running statistics and parameters.
         epochs: Passes over the training set.
@@ -220,6 +228,7 @@ class Recipe:
     sampling: Sampling = Shuffle()
     loss: Loss = CrossEntropy()
     aux: Auxiliary = Auxiliary()
+    objectives: Literal["sum", "mgda"] = "sum"
     optim: Optimizer
     schedule: Schedule = Poly()
     freeze: tuple[str, ...] = ()
