@@ -282,8 +282,8 @@ def test_official_ids_and_confidence_go_together(run, photo):
 def test_videos_go_their_own_way(run, photo, tmp_path, monkeypatch):
     calls = []
 
-    def label(_predictor, source, out, plan, *, key, space, redo, terminal):
-        calls.append((source, key, plan, space.name))
+    def label(_predictor, source, out, plan, *, key, translation, redo, terminal):
+        calls.append((source, key, plan, translation.space.name))
         if "bad" in source:
             raise ImageError("has no frames", where=source)
         return VideoResult(

@@ -31,6 +31,7 @@ __all__ = [
 COMMANDS: Mapping[str, str] = {
     "predict": "roadseg.cli.predict:Predict",
     "evaluate": "roadseg.cli.evaluate:Evaluate",
+    "scoreboard": "roadseg.cli.scoreboard:Scoreboard",
     "report": "roadseg.cli.report:Report",
     "submit": "roadseg.cli.submit:Submit",
     "timelapse": "roadseg.cli.timelapse:Timelapse",
@@ -38,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "sweep": "roadseg.cli.sweep:Sweep",
     "summarize": "roadseg.cli.summarize:Summarize",
     "convert": "roadseg.cli.convert:Convert",
+    "data setup": "roadseg.cli.data_setup:DataSetup",
     "data check": "roadseg.cli.data_check:DataCheck",
     "data cache": "roadseg.cli.data_cache:DataCache",
     "data synth": "roadseg.cli.data_synth:DataSynth",

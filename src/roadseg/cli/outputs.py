@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
+from roadseg.cli.translation import Translation
 from roadseg.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Outputs:
     Attributes:
         kinds: The kinds of results.
         out: The folder that gets a folder for each of them.
-        space: The label space of the results.
+        translation: How the results get into their label space.
         alpha: Opacity of the colors in overlays, 0..1.
         legend: Whether overlays and compositions get a legend.
         full: Whether probabilities are written for every pixel rather than at the network's resolution.
@@ -150,10 +151,15 @@ class Outputs:
 
     kinds: tuple[Kind, ...]
     out: Path
-    space: "LabelSpace"
+    translation: Translation
     alpha: float = 0.5
     legend: bool = False
     full: bool = False
+
+    @property
+    def space(self) -> "LabelSpace":
+        """The label space of the results."""
+        return self.translation.space
 
     def files(self, key: str) -> dict[Kind, Path]:
         """Return the file of each kind for a picture."""
@@ -169,6 +175,7 @@ class Outputs:
         return {
             "outputs": sorted(self.kinds),
             "space": self.space.to_json(),
+            **self.translation.settings(),
             "alpha": self.alpha if "overlay" in self.kinds else None,
             "legend": self.legend if drawn else None,
             "full": self.full if "probabilities" in self.kinds else None,
@@ -220,10 +227,14 @@ class Outputs:
     def _probabilities(self, path: Path, scored: "Scored") -> None:
         from roadseg.media import atomic_path
 
+        found = scored.probabilities(full=self.full)
+        if self.translation.how == "labels":  # elsewhere they were summed before, or need not be
+            found = self.translation.map.project(found)
         with atomic_path(path) as temporary:
             np.savez(
                 temporary,
-                probabilities=scored.probabilities(full=self.full),
+                probabilities=found,
+                classes=np.array(self.space.names),
                 size=np.array(scored.size),
                 grid=np.array(scored.size if self.full else scored.grid),
                 align_corners=np.array(scored.found.align_corners),

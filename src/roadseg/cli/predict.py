@@ -16,13 +16,13 @@ from roadseg.cli.outputs import DEFAULT_OUTPUTS, SUFFIXES, Kind, Outputs, Truths
 from roadseg.cli.predict_images import ImageJob, Labeled
 from roadseg.cli.quality import Care, Quality
 from roadseg.cli.terminal import Flag, Talk, Terminal, duration, percent
+from roadseg.cli.translation import How, To, Translation, find_target
 from roadseg.errors import InputError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from roadseg.cli.predict_video import VideoResult
     from roadseg.inference import Predictor
     from roadseg.inference.pipeline import Shard
-    from roadseg.labels import LabelSpace
     from roadseg.media import FoundImage
 
 __all__ = ["Predict", "mean_shares", "shares_text"]
@@ -48,9 +48,9 @@ class Predict:
             input; videos, camera:0, addresses of streams.
         weights: Bundled weights by name (`roadseg models`) or a file.
         out: Folder for the results.
-        outputs: What to write, in a folder each; diff (where the truth says otherwise) needs --truth, attention a network
-            that has it.
-        to: Label space of the results, for example cityscapes.
+        outputs: What to write; diff needs --truth, attention a network that has it.
+        to: Label space of the results, or a .toml file of one.
+        translate: Sum scores, or map the best labels.
         truth: Folder with true labels, for diff and compose.
         truth_space: Label space of the true labels, if not of the results.
         full: Write probabilities for every pixel of the picture.
@@ -71,7 +71,8 @@ class Predict:
     weights: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_FILE", help_behavior_hint="")] = None
     out: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="DIR")] = Path("roadseg-out")
     outputs: tuple[Kind, ...] = DEFAULT_OUTPUTS
-    to: Annotated[str | None, tyro.conf.arg(metavar="SPACE", help_behavior_hint="")] = None
+    to: To = None
+    translate: How = "scores"
     truth: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     truth_space: Annotated[str | None, tyro.conf.arg(metavar="SPACE", help_behavior_hint="")] = None
     full: Flag = False
@@ -91,7 +92,6 @@ class Predict:
         """Label everything; 1 when some of several could not be."""
         from roadseg.inference import DEFAULT_WEIGHTS
         from roadseg.inference.pipeline import Shard
-        from roadseg.labels import label_map, space
 
         self._check()
         shard = Shard.from_environment()
@@ -100,16 +100,16 @@ class Predict:
             raise InputError("several processes cannot share standard input", remedy="give a .txt list")
         found = self._find(pictures)
         _check_folder(self.out)
-        target = None if self.to is None else space(self.to)
+        target = find_target(self.to)
         name = self.weights or DEFAULT_WEIGHTS
         terminal = self.terminal if shard.rank == 0 else dataclasses.replace(self.terminal, quiet=True)
         predictor = open_predictor(name, shard.device(self.device), self.trust_code, terminal)
         predictor.strategy = self.care.strategy(predictor.model)
         if self.care != Quality():
             terminal.note(self.care.describe(predictor.model))
-        if target is not None:
-            label_map(predictor.space, target)  # fails now rather than after the first picture
-        run = _Run(self, predictor, target or predictor.space, shard, terminal)
+        translation = Translation.choose(predictor.space, target, self.translate)
+        translation.tell(terminal)
+        run = _Run(self, translation.apply(predictor), translation, shard, terminal)
         started = time.monotonic()
         try:
             labeled = run.pictures(found, name)
@@ -159,13 +159,14 @@ class _Run:
         self,
         command: Predict,
         predictor: "Predictor",
-        space: "LabelSpace",
+        translation: Translation,
         shard: "Shard",
         terminal: Terminal,
     ) -> None:
         self.command = command
         self.predictor = predictor
-        self.space = space
+        self.translation = translation
+        self.space = translation.space
         self.shard = shard
         self.terminal = terminal
 
@@ -179,7 +180,7 @@ class _Run:
         if "attention" in command.outputs:
             check_attention(self.predictor)
         outputs = Outputs(
-            command.outputs, command.out, self.space, command.alpha, command.legend, command.full
+            command.outputs, command.out, self.translation, command.alpha, command.legend, command.full
         )
         truths = self._truths()
         if shard.rank == 0:
@@ -215,7 +216,7 @@ class _Run:
                     command.out,
                     plan,
                     key=key,
-                    space=self.space,
+                    translation=self.translation,
                     redo=command.redo,
                     terminal=self.terminal,
                 )
@@ -267,6 +268,7 @@ class _Run:
             {
                 "weights": weights,
                 "space": self.space.name,
+                **self.translation.facts(),
                 "device": str(self.predictor.device),
                 "out": str(out),
                 "seconds": round(seconds, 3),

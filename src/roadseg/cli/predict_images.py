@@ -171,18 +171,19 @@ class ImageJob:
         return [replace(work, scored=one) for work, one in zip(works, scored, strict=True)]
 
     def _write(self, work: _Work, manifest: "Manifest") -> dict[str, Any]:
+        from roadseg.inference.predictor import label_ids
         from roadseg.media import Prediction
 
         if work.scored is None:
             raise AssertionError("a picture was written before it was labeled")
         decoded = work.scored.decode(confidence="confidence" in self.outputs.kinds)
         own = Prediction(
-            labels=decoded.labels[0].cpu().numpy(),
+            labels=label_ids(decoded.labels[0], self.predictor.space),
             space=self.predictor.space,
             confidence=None if decoded.confidence is None else decoded.confidence[0].cpu().numpy(),
             image=work.pixels,
         )
-        prediction = own.to(self.outputs.space)
+        prediction = self.outputs.translation(own)
         manifest.begin(work.image.key)
         files = self.outputs.write(work.image, work.scored, prediction, work.truth)
         height, width = prediction.labels.shape
@@ -191,6 +192,7 @@ class ImageJob:
             "height": height,
             "width": width,
             "space": _told_space(prediction.space),
+            **self.outputs.translation.facts(),
             "shares": prediction.shares(),
         }
         entry = manifest.finish(

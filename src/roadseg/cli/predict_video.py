@@ -22,12 +22,12 @@ import numpy as np
 from roadseg import __version__
 from roadseg.cli.recording import Recording, read_json
 from roadseg.cli.terminal import Report, Terminal, duration
+from roadseg.cli.translation import Translation
 from roadseg.errors import InputError
 
 if TYPE_CHECKING:
     from roadseg.inference import Predictor
     from roadseg.inference.stream import Streamed
-    from roadseg.labels import LabelSpace
     from roadseg.media import Prediction
     from roadseg.media.video import FrameSource
 
@@ -43,7 +43,7 @@ class VideoPlan:
 
     Attributes:
         alpha: Opacity of the colors, 0..1.
-        legend: Whether to add a bar with the names of the classes below.
+        legend: Whether to add a bar with the names of the classes below; of many, those in the frame.
         side_by_side: Whether to show the picture itself on the left of the labeled one.
         only: Names of the classes to color; empty for all.
         smooth: Weight of the past in the average over time, 0 (none) to below 1; see
@@ -108,7 +108,7 @@ def predict_video(
     plan: VideoPlan | None = None,
     *,
     key: str | None = None,
-    space: "LabelSpace | None" = None,
+    translation: Translation | None = None,
     redo: bool = False,
     terminal: Terminal | None = None,
 ) -> VideoResult:
@@ -123,21 +123,22 @@ def predict_video(
         out: Folder for the results.
         plan: What to make of it.
         key: Name of the results below their folders, without suffix (default: that of the file).
-        space: Label space to translate to (default: the network's own).
+        translation: How the results get into their label space (default: they are in the predictor's).
         redo: Whether to label frames again whose results are there.
         terminal: Where to show progress.
 
     Raises:
         ImageError: Not even one frame could be read.
         InputError: There is no such camera.
-        LabelError: A class of ``only`` is unknown, or no map leads to ``space``.
+        LabelError: A class of ``only`` is unknown.
         RecipeError: ``smooth`` is out of range, or needs OpenCV where there is none.
         OutputError: The results cannot be written.
     """
     from roadseg.media.camera import open_video
 
     plan = plan or VideoPlan()
-    painter = _Painter(plan, space or predictor.space)
+    translation = translation or Translation.choose(predictor.space, None)
+    painter = _Painter(plan, translation)
     key = key or _key(source)
     file = out / "video" / f"{key}.mp4"
     frames = open_video(source)
@@ -154,8 +155,9 @@ def predict_video(
 class _Painter:
     """Draws frames according to a plan."""
 
-    def __init__(self, plan: VideoPlan, space: "LabelSpace") -> None:
-        self.plan, self.space = plan, space
+    def __init__(self, plan: VideoPlan, translation: Translation) -> None:
+        space = translation.space
+        self.plan, self.translation, self.space = plan, translation, space
         shown = [space.index(name) for name in plan.only] or range(space.num_classes)
         self._ids = [space.ids[i] for i in shown]
         self._table: np.ndarray[Any, np.dtype[Any]] | None = None
@@ -169,7 +171,7 @@ class _Painter:
         """Return one frame of the film, uint8 ``[H, W, 3]``."""
         from dataclasses import replace
 
-        from roadseg.media import legend_bar, stack
+        from roadseg.media import stack
 
         shown = prediction
         if self._table is not None:
@@ -179,11 +181,21 @@ class _Painter:
             picture = np.concatenate([prediction.image, picture], axis=1)
         if not self.plan.legend:
             return picture
+        bar = self._legend(shown, picture.shape[1])
+        if bar.shape[1] != picture.shape[1]:
+            return stack([picture, bar])  # a bar is at least as wide as its text
+        return np.concatenate([picture, bar])  # 20 ms faster than filling a background first
+
+    def _legend(self, shown: "Prediction", width: int) -> "np.ndarray[Any, np.dtype[np.uint8]]":
+        """Return a bar of all classes or, where they are too many, of those in the frame."""
+        from roadseg.media.draw import MOST_IN_FILMS, film_legend, legend_bar
+
+        if len(self._ids) > MOST_IN_FILMS:
+            counts = zip(self.space.ids, _counts(shown).tolist(), strict=True)
+            return film_legend(self.space, {number: count for number, count in counts if count}, width)
         if self._bar is None:
-            self._bar = legend_bar(self.space, self._ids, picture.shape[1])
-        if self._bar.shape[1] != picture.shape[1]:
-            return stack([picture, self._bar])  # a bar is at least as wide as its text
-        return np.concatenate([picture, self._bar])  # 20 ms faster than filling a background first
+            self._bar = legend_bar(self.space, self._ids, width)
+        return self._bar
 
 
 @dataclass
@@ -245,7 +257,7 @@ class _Film:
         counts = np.zeros(self.painter.space.num_classes, dtype=np.int64)
         with VideoWriter(self.recording.path(), self.source.fps) as writer:
             for frame, raw, memory in results:
-                prediction = raw.to(self.painter.space)
+                prediction = self.painter.translation(raw)
                 start = frame.seconds if start is None else start
                 picture = self.painter.paint(prediction)
                 writer.write(picture, frame.seconds - start)
@@ -289,7 +301,13 @@ class _Film:
         )
         facts = result.to_json() | {"file": recording.file.name}
         del facts["computed"]  # of this call, not of the film
-        record = {"job": recording.job, "bytes": recording.file.stat().st_size, "result": facts}
+        record = {
+            "job": recording.job,
+            "bytes": recording.file.stat().st_size,
+            "space": space.name,
+            **self.painter.translation.facts(),
+            "result": facts,
+        }
         write_json(_record_of(recording.file), record)
         recording.discard()
         return result
@@ -334,6 +352,7 @@ def _fingerprint(predictor: "Predictor", source: str | Path, painter: _Painter) 
         "part": PART_FRAMES,
         "plan": asdict(painter.plan),
         "space": painter.space.fingerprint,
+        **painter.translation.settings(),
         "card": repr(predictor.card.preprocess),
         "strategy": predictor.strategy.describe(),
         "device": predictor.device.type,

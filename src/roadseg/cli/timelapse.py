@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import tyro
 
 from roadseg.cli.loading import open_predictor
 from roadseg.cli.terminal import Flag, Talk, Terminal, duration
+from roadseg.cli.translation import How, To, Translation, find_target
 from roadseg.errors import ImageError, InputError
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from roadseg.inference import Predictor
-    from roadseg.labels import LabelSpace
     from roadseg.media import FoundImage, Prediction
+    from roadseg.media.film import VideoWriter
 
 __all__ = ["Timelapse"]
 
@@ -44,7 +44,8 @@ class Timelapse:
         caption: Write city, network and name of the photo below.
         alpha: Opacity of the colors, 0..1.
         weights: Bundled weights by name (`roadseg models`) or a .safetensors file (default: the bundled ones).
-        to: Label space to translate the labels to, for example "cityscapes" (`roadseg labels`).
+        to: Label space of the results (`roadseg labels`), or a .toml file of one.
+        translate: Sum probabilities and take the best of the sums, or translate the best labels.
         device: auto, cpu, cuda, cuda:1 or mps.
         trust_code: Accept weights whose network is package.module:callable, and run that code.
     """
@@ -60,7 +61,8 @@ class Timelapse:
     caption: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = True
     alpha: float = 0.6
     weights: Annotated[str | None, tyro.conf.arg(metavar="NAME_OR_FILE", help_behavior_hint="")] = None
-    to: Annotated[str | None, tyro.conf.arg(metavar="SPACE", help_behavior_hint="")] = None
+    to: To = None
+    translate: How = "scores"
     device: str = "auto"
     trust_code: Flag = False
     terminal: Talk = field(default_factory=Terminal)
@@ -68,31 +70,29 @@ class Timelapse:
     def run(self) -> int:
         """Make the film; 1 when some of several photos could not be read."""
         from roadseg.inference import DEFAULT_WEIGHTS
-        from roadseg.labels import label_map, space
         from roadseg.media import find_images
         from roadseg.media.film import VideoWriter
 
         self._check()
         found = self._chosen(find_images([self.folder]))
-        target = None if self.to is None else space(self.to)
+        target = find_target(self.to)
         writer = VideoWriter(self.out, self.fps)
         name = self.weights or DEFAULT_WEIGHTS
         predictor = open_predictor(name, self.device, self.trust_code, self.terminal)
-        if target is not None:
-            label_map(predictor.space, target)  # fails now rather than after the first photo
+        translation = Translation.choose(predictor.space, target, self.translate)
+        translation.tell(self.terminal)
+        predictor = translation.apply(predictor)
         started = time.monotonic()
         failed: list[dict[str, str]] = []
         size = (0, 0)
         with writer, self.terminal.progress("labeling", len(found)) as report:
-            for number, frame in enumerate(
-                self._frames(found, predictor, target or predictor.space, failed), 1
-            ):
+            for number, frame in enumerate(self._frames(found, predictor, translation, failed), 1):
                 writer.write(frame)
                 size = (frame.shape[0] + frame.shape[0] % 2, frame.shape[1] + frame.shape[1] % 2)
                 report.update(number + len(failed))
             if not writer.frames:
                 raise InputError(failed[0]["error"])
-        self._tell(writer.frames, writer.fps, size, failed, time.monotonic() - started)
+        self._tell(writer, size, translation, failed, time.monotonic() - started)
         return 1 if failed else 0
 
     def _check(self) -> None:
@@ -122,7 +122,7 @@ class Timelapse:
         self,
         found: "list[FoundImage]",
         predictor: "Predictor",
-        space: "LabelSpace",
+        translation: Translation,
         failed: list[dict[str, str]],
     ) -> "Iterator[npt.NDArray[np.uint8]]":
         """Yield the frames of all photos that can be read, and note the others."""
@@ -132,16 +132,24 @@ class Timelapse:
         for image, prediction in _labeled(found, predictor, failed):
             if layout is None:
                 height, width = prediction.labels.shape
-                layout = TimelapseLayout(space, (height, width), self.legend, self.caption, self.alpha)
-            yield layout.compose(prediction.to(space), self._text(image, predictor))
+                layout = TimelapseLayout(
+                    translation.space, (height, width), self.legend, self.caption, self.alpha
+                )
+            yield layout.compose(translation(prediction), self._text(image, predictor))
 
     def _text(self, image: "FoundImage", predictor: "Predictor") -> str:
         city = [] if self.city is None else [f"City: {self.city}"]
         return "    ".join([*city, f"Model: {predictor.card.model}", f"Frame: {image.key}"])
 
     def _tell(
-        self, frames: int, fps: Fraction, size: tuple[int, int], failed: list[dict[str, str]], seconds: float
+        self,
+        writer: "VideoWriter",
+        size: tuple[int, int],
+        translation: Translation,
+        failed: list[dict[str, str]],
+        seconds: float,
     ) -> None:
+        frames, fps = writer.frames, writer.fps
         for failure in failed:
             self.terminal.warn(failure["error"])
         self.terminal.emit(
@@ -151,6 +159,8 @@ class Timelapse:
                 "fps": float(fps),
                 "height": size[0],
                 "width": size[1],
+                "space": translation.space.name,
+                **translation.facts(),
                 "failed": failed,
                 "seconds": round(seconds, 3),
             }

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Subset
 from roadseg.data import Record, RoadDataset, Source
 from roadseg.errors import DataError
 from roadseg.inference.predictor import Predictor, decode_scores
-from roadseg.inference.strategies import ScoreMap, ScoreSum
+from roadseg.inference.strategies import ScoreMap, ScoreSum, has_own_size
 from roadseg.labels import LabelMap, label_map
 from roadseg.metrics import AbsentRule, Confusion, Protocol, VoidRule, credit_relabeled
 
@@ -166,7 +166,9 @@ def protocol_of(
     """
     spec = predictor.card.preprocess
     seen = "stored labels"
-    if spec.size is not None:
+    if has_own_size(predictor.strategy):
+        pass  # which its words say
+    elif spec.size is not None:
         seen += f", network input {spec.size[1]}x{spec.size[0]}"
     elif spec.short_side is not None:
         seen += f", network input with a short side of {spec.short_side}"

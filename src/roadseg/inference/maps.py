@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,10 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from roadseg.errors import RecipeError
-from roadseg.inference.decode import Decoded
+from roadseg.inference.decode import Decoded, decode_rows
 from roadseg.inference.predictor import Predictor, decode_scores
-from roadseg.inference.strategies import ScoreMap, ScoreSum, Sliding
-from roadseg.inference.strategies.scores import band_rows, upsampled_rows
+from roadseg.inference.strategies import (
+    ScoreMap,
+    ScoreSum,
+    Sliding,
+    band_rows,
+    projection_of,
+    upsampled_rows,
+)
+from roadseg.inference.sums import summed_labels
+from roadseg.labels import LabelMap
 from roadseg.models.output import SegmentationModel
 
 __all__ = ["Attention", "Scored", "score"]
@@ -49,17 +58,26 @@ class Scored:
         seen: Height and width of the image as the strategy saw it.
         size: Height and width of the image.
         attention: The network's attention by scale of the image, if it was asked for.
+        project: By what the probabilities of the network's classes are summed into others, if they are.
+        summed: Whether that was done; otherwise the scores are of the network's classes, and it is done where they are read.
     """
 
     found: ScoreMap | ScoreSum
     seen: tuple[int, int]
     size: tuple[int, int]
     attention: Mapping[float, Attention] = field(default_factory=dict)
+    project: LabelMap | None = None
+    summed: bool = True
 
     @torch.inference_mode()
     def decode(self, *, confidence: bool = False) -> Decoded:
-        """Return labels and confidence ``[1, H, W]``, those of `Predictor.decode`."""
-        return decode_scores(self.found, self.seen, self.size, confidence=confidence)
+        """Return classes and confidence ``[1, H, W]``, those of `Predictor.decode`."""
+        if self._sums is None:
+            return decode_scores(self.found, self.seen, self.size, confidence=confidence)
+        if not confidence:
+            return Decoded(summed_labels(self.found, self.size, self._sums))
+        bands = band_rows(self.size, self._first.shape[1], self._device)
+        return decode_rows(self._summed_rows, bands, self.size, confidence=True, probabilities=True)
 
     @torch.inference_mode()
     def entropy(self) -> NDArray[np.float32]:
@@ -67,16 +85,24 @@ class Scored:
 
         It is the entropy of the pixel's own probabilities over that of the uniform distribution. The entropy of the
         low-resolution cells would miss the borders between classes: certain neighbors, an undecided pixel between.
+        Where classes were summed, all that were dropped count as one more, and those that no class leads to do not.
         """
         result = np.empty(self.size, dtype=np.float32)
-        most = math.log(max(2, self._classes))
+        outcomes, drops = self._classes, False
+        if self.project is not None:
+            taken = self.project.matrix.astype(bool)
+            drops = not taken.any(0).all()
+            outcomes = int(taken.any(1).sum()) + drops
         for rows, chances in self._bands():
-            result[rows] = torch.special.entr(chances).sum(0).div_(most).clamp_(0, 1).cpu().numpy()
+            spread = torch.special.entr(chances).sum(0)
+            if drops:
+                spread += torch.special.entr((1 - chances.sum(0)).clamp_min_(0))
+            result[rows] = spread.div_(math.log(max(2, outcomes))).clamp_(0, 1).cpu().numpy()
         return result
 
     @torch.inference_mode()
     def probabilities(self, *, full: bool = False) -> NDArray[np.float16]:
-        """Return the probability of every class, float16.
+        """Return the probability of every class, float16; below 1 in sum where classes were dropped.
 
         Args:
             full: For every pixel of the image, ``[C, H, W]``. Otherwise for every cell of the score map, of the finest
@@ -122,8 +148,17 @@ class Scored:
         return maps
 
     @property
+    def _sums(self) -> LabelMap | None:
+        """The sums that are still to be taken."""
+        return None if self.summed else self.project
+
+    @cached_property
+    def _matrix(self) -> Tensor | None:
+        return None if self._sums is None else torch.from_numpy(self._sums.matrix).to(self._device)
+
+    @property
     def _classes(self) -> int:
-        return self._first.shape[1]
+        return self._first.shape[1] if self._sums is None else self._sums.target.num_classes
 
     @property
     def _device(self) -> torch.device:
@@ -134,20 +169,25 @@ class Scored:
         return self.found.parts[0].map.scores if isinstance(self.found, ScoreSum) else self.found.scores
 
     def _chances(self, scores: Tensor) -> Tensor:
-        """Turn scores ``[C, ...]`` into probabilities."""
-        if not self.found.probabilities:
-            return scores.softmax(0)
-        scores = scores.clamp_min(0)
-        return scores / scores.sum(0).clamp_min(torch.finfo(scores.dtype).tiny)
+        """Turn scores ``[C, h, w]`` into the probabilities of the classes that are asked for."""
+        chances = scores.clamp(0, 1) if self.found.probabilities else scores.softmax(0)
+        if self._matrix is None:
+            return chances
+        return (self._matrix @ chances.flatten(1)).view(-1, *chances.shape[1:])
+
+    def _rows(self, top: int, bottom: int) -> Tensor:
+        """Return the probabilities ``[C, rows, W]`` of some rows of pixels."""
+        if isinstance(self.found, ScoreSum):
+            return self._chances(self.found.rows(top, bottom, self.size)[0])
+        return self._chances(upsampled_rows(self.found, top, bottom, self.size, self.seen)[0])
+
+    def _summed_rows(self, top: int, bottom: int) -> Tensor:
+        return self._rows(top, bottom)[None]
 
     def _bands(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield the probabilities ``[C, rows, W]`` of a few rows of pixels at a time."""
-        for top, bottom in band_rows(self.size, self._classes, self._device):
-            if isinstance(self.found, ScoreSum):
-                rows = self.found.rows(top, bottom, self.size)
-            else:
-                rows = upsampled_rows(self.found, top, bottom, self.size, self.seen)
-            yield slice(top, bottom), self._chances(rows[0])
+        for top, bottom in band_rows(self.size, self._first.shape[1], self._device):
+            yield slice(top, bottom), self._rows(top, bottom)
 
 
 @torch.inference_mode()
@@ -167,10 +207,19 @@ def score(
     pixels = [torch.from_numpy(np.require(image, requirements=["C", "W"])) for image in images]
     batch = (torch.stack(pixels) if len(pixels) > 1 else pixels[0][None]).permute(0, 3, 1, 2)
     size = (batch.shape[2], batch.shape[3])
+    project = projection_of(predictor.strategy)
+    summed = predictor.sums_at_end(size) is None
     with _watched(predictor.model, attention) as seen_attention:
-        found, seen = predictor.scores(batch)
+        found, seen = predictor.scores(batch, summed=summed)
     return [
-        Scored(_one(found, index), seen, size, _whole_images(seen_attention, index, seen, predictor))
+        Scored(
+            _one(found, index),
+            seen,
+            size,
+            _whole_images(seen_attention, index, seen, predictor),
+            project,
+            summed,
+        )
         for index in range(len(images))
     ]
 

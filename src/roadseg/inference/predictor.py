@@ -1,10 +1,11 @@
 """The one way from an image to a `Prediction`: preprocess, strategy, decode."""
 
 import contextlib
+import copy
 import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -25,9 +26,11 @@ from roadseg.inference.strategies import (
     Whole,
     band_rows,
     has_own_size,
+    projected,
     projection_of,
 )
-from roadseg.labels import LabelSpace
+from roadseg.inference.sums import split_sums, summed_labels
+from roadseg.labels import LabelMap, LabelSpace, label_map
 from roadseg.media import Prediction, read_image
 from roadseg.models.bundled import DEFAULT_WEIGHTS
 from roadseg.models.fusing import fuse as fuse_norms
@@ -38,6 +41,7 @@ __all__ = [
     "ImageLike",
     "Predictor",
     "decode_scores",
+    "label_ids",
     "load",
     "predict",
     "probability_rows",
@@ -92,6 +96,34 @@ class Predictor:
         projection = projection_of(self.strategy)
         return self.card.space if projection is None else projection.target
 
+    def to(self, target: LabelSpace | LabelMap | str | Path) -> "Predictor":
+        """Return a predictor of another label space, with the same network.
+
+        The probabilities of the classes that share a class of the other space are summed wherever the network runs,
+        before windows, scales and mirror images are averaged, and the best sum wins (MSeg: Lambert et al., MSeg, CVPR
+        2020, section 4). What dropped classes are given is lost: it is not shared out among the others, so that the
+        confidence is the summed probability itself. `Prediction.to` translates the labels of winners instead.
+
+        >>> roadseg.load("mseg.safetensors").to("cityscapes-19")("street.jpg")   # doctest: +SKIP
+
+        Args:
+            target: A label space, the name of one that comes with roadseg, a ``.toml`` file of one, or a map that starts
+                from `space`.
+
+        Raises:
+            LabelError: There is no such space, or no map leads to it.
+        """
+        found = target if isinstance(target, LabelMap) else label_map(self.space, target)
+        if found.source != self.space:
+            raise LabelError(
+                f"a map from {found.source.name} cannot translate predictions of {self.space.name}",
+                remedy="give a map from the space of the predictor",
+            )
+        other = copy.copy(self)
+        if found.source != found.target:
+            other.strategy = projected(self.strategy, found)
+        return other
+
     def __call__(self, image: ImageLike, *, confidence: bool = False) -> Prediction:
         """Segment one image.
 
@@ -106,7 +138,7 @@ class Predictor:
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)[None]
         decoded = self.decode(batch, confidence=confidence)
         return Prediction(
-            labels=decoded.labels[0].cpu().numpy(),
+            labels=label_ids(decoded.labels[0], self.space),
             space=self.space,
             confidence=None if decoded.confidence is None else decoded.confidence[0].cpu().numpy(),
             image=pixels,
@@ -121,38 +153,56 @@ class Predictor:
     def decode(
         self, images: torch.Tensor, size: tuple[int, int] | None = None, *, confidence: bool = False
     ) -> Decoded:
-        """Return the class ids of a batch.
+        """Return the classes of a batch, by channel; `label_ids` gives their ids.
 
         Args:
             images: uint8 ``[B, 3, H, W]``, RGB.
             size: Height and width of the result; None for the images' own.
             confidence: Also return the probability of the winning class per pixel.
         """
-        size = size or (images.shape[-2], images.shape[-1])
-        found, seen = self.scores(images)
+        own = images.shape[-2], images.shape[-1]
+        size = size or own
+        project = None if confidence or size != own else self.sums_at_end(own)
+        found, seen = self.scores(images, summed=project is None)
+        if project is not None:
+            return Decoded(summed_labels(found, size, project))
         return decode_scores(found, seen, size, confidence=confidence)
 
     @torch.inference_mode()
-    def scores(self, images: torch.Tensor) -> tuple[ScoreMap | ScoreSum, tuple[int, int]]:
+    def scores(
+        self, images: torch.Tensor, *, summed: bool = True
+    ) -> tuple[ScoreMap | ScoreSum, tuple[int, int]]:
         """Return what the strategy gives for a batch, and the size of the images as the strategy saw them.
 
         Args:
             images: uint8 ``[B, 3, H, W]``, RGB.
+            summed: False leaves out what `sums_at_end` names.
         """
         spec = self.card.preprocess
+        strategy = self.strategy if summed else split_sums(self.strategy)[0]
         batch = images.to(self.device, memory_format=torch.channels_last)
         seen = (images.shape[-2], images.shape[-1])
-        if not has_own_size(self.strategy):
+        if not has_own_size(strategy):
             seen = network_size(*seen, spec)
             batch = resize_images(batch, seen)
-        return self.strategy(cast("SegmentationModel", self.model), normalize(batch, spec)), seen
+        return strategy(cast("SegmentationModel", self.model), normalize(batch, spec)), seen
+
+    def sums_at_end(self, size: tuple[int, int]) -> LabelMap | None:
+        """Return what probabilities are summed into after everything else, for images of a height and width.
+
+        None if nothing is, or if more is done with the sums: averages, or stretching to the size of the image. Labels of
+        sums at the end can be had at a fraction of the work; see `roadseg.inference.sums`.
+        """
+        inner, project = split_sums(self.strategy)
+        stretched = not has_own_size(inner) and network_size(*size, self.card.preprocess) != size
+        return None if stretched else project
 
 
 @torch.inference_mode()
 def decode_scores(
     found: ScoreMap | ScoreSum, seen: tuple[int, int], size: tuple[int, int], *, confidence: bool = False
 ) -> Decoded:
-    """Return the class ids of what a strategy gave.
+    """Return the classes, by channel, of what a strategy gave; `label_ids` gives their ids.
 
     Args:
         found: The scores of images.
@@ -206,6 +256,19 @@ def probability_rows(
     for top, bottom in band_rows(size, first.shape[0] * first.shape[1], first.device):
         rows = total.rows(top, bottom, size)
         yield top, rows if total.probabilities else rows.softmax(1)
+
+
+def label_ids(channels: torch.Tensor, space: LabelSpace) -> NDArray[Any]:
+    """Return the stored ids, in the type of their space, of classes given by channel.
+
+    Args:
+        channels: Channel of every pixel, of an integer type and any shape.
+        space: Whose channels they are.
+    """
+    found = channels.cpu().numpy()
+    if space.is_contiguous:
+        return found.astype(space.dtype, copy=False)
+    return np.take(np.array([space.stored_id(number) for number in space.ids], dtype=space.dtype), found)
 
 
 def as_pixels(image: ImageLike) -> NDArray[np.uint8]:

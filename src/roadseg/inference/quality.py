@@ -11,6 +11,7 @@ from roadseg.inference.strategies import (
     Flip,
     Hierarchical,
     MultiScale,
+    Probabilities,
     Sliding,
     Strategy,
     Whole,
@@ -19,7 +20,7 @@ from roadseg.inference.strategies import (
 )
 from roadseg.labels import LabelMap
 
-__all__ = ["QUALITIES", "QualityName", "choose", "cost", "gives_attention"]
+__all__ = ["QUALITIES", "QualityName", "choose", "cost", "gives_attention", "mseg_protocol"]
 
 QualityName = Literal["fast", "balanced", "best"]
 QUALITIES: tuple[QualityName, ...] = ("fast", "balanced", "best")
@@ -72,6 +73,41 @@ def choose(
     else:
         strategy = Flip(leaf) if flip or quality == "balanced" else leaf
     return strategy if to is None or to.is_identity else projected(strategy, to)
+
+
+def mseg_protocol(
+    short_side: int,
+    scales: tuple[float, ...] = (1.0,),
+    *,
+    window: int = 713,
+    flip: bool = False,
+    to: LabelMap | None = None,
+) -> Strategy:
+    """Return how MSeg is evaluated: probabilities averaged over windows, views and scales of a length of the shorter side.
+
+    Lambert et al., MSeg, CVPR 2020, section 5: windows of 713 pixels, each two thirds of that from the last, of the
+    image at 360, 720 and 1080 pixels, of which the best is reported; smaller images are padded with the mean.
+
+    Args:
+        short_side: Length of the image's shorter side at scale 1, in pixels.
+        scales: Factors of that.
+        window: Side of the windows in pixels; 0 for the whole image at once.
+        flip: Average every window with its mirror image.
+        to: Sum probabilities into these classes.
+
+    Raises:
+        RecipeError: A number is not usable.
+    """
+    if short_side < 1 or window < 0:
+        raise RecipeError(
+            f"a short side of {short_side} and windows of {window} pixels are not possible",
+            remedy="for example 1080 and 713",
+        )
+    wanted = None if to is None or to.is_identity else to
+    view: Strategy = Probabilities(Whole(extend="auto") if window else Bounded(), wanted)
+    view = Flip(view) if flip else view
+    windows = Sliding(window, overlap=1 / 3, pad=True, inner=view) if window else view
+    return MultiScale(scales, inner=windows, short_side=short_side)
 
 
 def _windows(window: int, model: nn.Module, max_memory: int | None) -> Strategy:

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from roadseg.errors import RecipeError
 from roadseg.inference.motion import Motion, motion_between, optical_flow, reduced
 from roadseg.inference.predictor import Predictor
-from roadseg.inference.strategies import ScoreMap, ScoreSum, Strategy
+from roadseg.inference.strategies import Bounded, Probabilities, ScoreMap, ScoreSum, Strategy
 from roadseg.media import Prediction, atomic_path
 from roadseg.media.video import Frame
 from roadseg.models.output import SegmentationModel
@@ -166,16 +166,32 @@ def stream(
     """
     smoother: FlowSmoothing | None = None
     if smooth != 0:
-        smoother = FlowSmoothing(predictor.strategy, smooth)
         optical_flow()
         predictor = copy.copy(predictor)
-        predictor.strategy = smoother
+        predictor.strategy, smoother = _smoothing(predictor.strategy, smooth)
         if memory is not None:
             smoother.before = memory.scores
     gray = None if memory is None else memory.gray
     seen = Ahead(_with_motion(frames, gray, smooth=smoother is not None))
     with Ahead(_predictions(predictor, smoother, seen, confidence=confidence)) as results:
         yield from results
+
+
+def _smoothing(strategy: Strategy, weight: float) -> tuple[Strategy, FlowSmoothing]:
+    """Return a strategy that smooths, and the part of it that does.
+
+    Scores are smoothed before they become probabilities of pixels where they are in one piece: at the network's own
+    resolution they are a hundredth of the numbers, and smoothed alike whatever they are summed into.
+    """
+    match strategy:
+        case Bounded(inner=Probabilities() as chances):
+            smoother = FlowSmoothing(replace(strategy, inner=chances.inner), weight)
+            return replace(chances, inner=smoother), smoother
+        case Probabilities():
+            smoother = FlowSmoothing(strategy.inner, weight)
+            return replace(strategy, inner=smoother), smoother
+    smoother = FlowSmoothing(strategy, weight)
+    return smoother, smoother
 
 
 class _Seen(NamedTuple):

@@ -1,6 +1,7 @@
 """Pictures for people: overlays, legends, and pictures beside or below each other."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,24 @@ from PIL import Image, ImageDraw, ImageFont
 from roadseg.errors import ImageError
 from roadseg.labels import Class, LabelSpace
 
-__all__ = ["contours", "differences", "gray_levels", "legend_bar", "overlay", "side_by_side", "stack"]
+__all__ = [
+    "MOST_IN_FILMS",
+    "contours",
+    "differences",
+    "film_legend",
+    "gray_levels",
+    "legend_bar",
+    "overlay",
+    "side_by_side",
+    "stack",
+]
 
 Picture = npt.NDArray[np.uint8]
+
+MOST_IN_FILMS = 40
+"""Spaces of more classes than this have a `film_legend` in films, rather than one of all classes."""
+
+_FILM_ROWS = 3
 
 _BACKGROUND = (24, 26, 31)
 _TEXT = (238, 240, 243)
@@ -143,7 +159,30 @@ def legend_bar(space: LabelSpace, ids: Mapping[int, float] | Sequence[int], widt
         entries = [(classes[number], _percent(ids[number])) for number in order if number in classes]
     else:
         entries = [(classes[number], "") for number in ids if number in classes]
-    return _draw_legend(entries, width)
+    return _Grid.build(entries, width).draw(entries)
+
+
+def film_legend(space: LabelSpace, shares: Mapping[int, float], width: int) -> Picture:
+    """Draw the names of the classes of one frame in a bar that has the same size for all frames.
+
+    The largest that find room are drawn, in class order so that they move as little as can be from frame to frame; how
+    many are missing stands behind the last.
+
+    Args:
+        space: Whose classes they are.
+        shares: Class id -> share of the pixels, for the classes that occur.
+        width: Pixels; the bar is at least 160 wide, so that names can be read.
+
+    Returns:
+        uint8 ``[h, width, 3]``; light text on dark, three rows.
+    """
+    grid = _Grid.build([(item, "") for item in space.classes], max(width, _NARROWEST))
+    room = _FILM_ROWS * grid.columns
+    largest = sorted(shares, key=lambda number: -shares[number])
+    shown = set(largest if len(largest) <= room else largest[: room - 1])
+    missing = len(largest) - len(shown)
+    entries = [(item, "") for item in space.classes if item.id in shown]
+    return grid.draw(entries, _FILM_ROWS, f"and {missing} more" if missing else "")
 
 
 def stack(pictures: Sequence[Picture], gap: int = 0) -> Picture:
@@ -206,30 +245,50 @@ def _grown(lines: npt.NDArray[np.bool_], *, forward: bool) -> npt.NDArray[np.boo
     return grown
 
 
-def _draw_legend(entries: Sequence[tuple[Class, str]], width: int) -> Picture:
-    size = min(max(width // 64, 12), 32)
-    font = ImageFont.load_default(size)
-    side, pad = size, size // 2
-    inset = side + pad  # from the left end of an entry to its name
-    widest = max((inset + _text_width(font, item.name, share, pad) for item, share in entries), default=0)
-    columns = max(1, min(len(entries), (width - pad) // (widest + 2 * pad)))
-    rows = -(-len(entries) // columns)
-    cell, line = (width - 2 * pad) // columns, round(size * 1.75)
-    bar = Image.new("RGB", (width, rows * line + 2 * pad if rows else 0), _BACKGROUND)
-    draw = ImageDraw.Draw(bar)
-    for i, (item, share) in enumerate(entries):
-        left, middle = pad + i % columns * cell, pad + i // columns * line + line // 2
-        bar.paste(_swatch(item.color, side), (left, middle - side // 2))
-        room = cell - inset - pad - round(font.getlength(share)) - (pad if share else 0)
-        name = _shortened(font, item.name, room)
-        # "lm": left end, middle of the line, so that swatch and text share one axis whatever letters occur.
-        draw.text((left + inset, middle), name, font=font, fill=_TEXT, anchor="lm")
-        after = left + inset + round(font.getlength(name)) + pad
-        draw.text((after, middle), share, font=font, fill=_FAINT_TEXT, anchor="lm")
-    return np.array(bar)
-
-
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_Entry = tuple[Class, str]  # a class, and the text after its name
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the entries of a legend lie: in cells of one size, row by row."""
+
+    width: int
+    font: _Font
+    side: int
+    columns: int
+
+    @classmethod
+    def build(cls, entries: Sequence[_Entry], width: int) -> "_Grid":
+        """Make cells as wide as the longest of these entries, if the bar is."""
+        size = min(max(width // 64, 12), 32)
+        font, pad = ImageFont.load_default(size), size // 2
+        widest = max((_text_width(font, item.name, text, pad) for item, text in entries), default=0)
+        columns = max(1, min(len(entries), (width - pad) // (size + pad + widest + 2 * pad)))
+        return cls(width, font, size, columns)
+
+    def draw(self, entries: Sequence[_Entry], rows: int | None = None, rest: str = "") -> Picture:
+        """Return the bar, in as many rows as the entries take or in exactly so many; `rest` is written behind the last."""
+        rows = -(-len(entries) // self.columns) if rows is None else rows
+        side, pad, line = self.side, self.side // 2, round(self.side * 1.75)
+        cell = (self.width - 2 * pad) // self.columns
+        bar = Image.new("RGB", (self.width, rows * line + 2 * pad if rows else 0), _BACKGROUND)
+        draw = ImageDraw.Draw(bar)
+        for i, (item, text) in enumerate(entries):
+            left, middle = pad + i % self.columns * cell, pad + i // self.columns * line + line // 2
+            bar.paste(_swatch(item.color, side), (left, middle - side // 2))
+            inset = side + pad  # from the left end of an entry to its name
+            room = cell - inset - pad - round(self.font.getlength(text)) - (pad if text else 0)
+            name = _shortened(self.font, item.name, room)
+            # "lm": left end, middle of the line, so that swatch and text share one axis whatever letters occur.
+            draw.text((left + inset, middle), name, font=self.font, fill=_TEXT, anchor="lm")
+            after = left + inset + round(self.font.getlength(name)) + pad
+            draw.text((after, middle), text, font=self.font, fill=_FAINT_TEXT, anchor="lm")
+        if rest:
+            row, column = divmod(len(entries), self.columns)
+            at = pad + column * cell, pad + row * line + line // 2
+            draw.text(at, rest, font=self.font, fill=_FAINT_TEXT, anchor="lm")
+        return np.array(bar)
 
 
 def _text_width(font: _Font, name: str, share: str, pad: int) -> int:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from roadseg.labels import LabelSpace
-from roadseg.media.draw import overlay, side_by_side, stack
+from roadseg.media.draw import MOST_IN_FILMS, film_legend, overlay, side_by_side, stack
 from roadseg.media.prediction import Prediction
 
 __all__ = ["TimelapseLayout", "caption_bar", "class_bar"]
@@ -38,7 +38,7 @@ class TimelapseLayout:
     Args:
         space: The classes of the legend.
         pane: Height and width of the photo and of the blend; pictures of other sizes are fitted into it on black.
-        legend: Whether to draw the classes at the top.
+        legend: Whether to draw the classes at the top; of many, those in the photo.
         caption: Whether to keep a line for text at the bottom.
         alpha: Weight of the colors in the blend.
     """
@@ -64,12 +64,19 @@ class TimelapseLayout:
         rows = [side_by_side([_fitted(image, self.pane), _fitted(blend, self.pane)])]
         width = rows[0].shape[1]
         if self.legend:
-            if self._bar is None:
-                self._bar = class_bar(self.space, width)
-            rows.insert(0, self._bar)
+            rows.insert(0, self._legend(prediction, width))
         if self.caption:
             rows.append(caption_bar(text, width))
         return stack(rows)
+
+    def _legend(self, prediction: Prediction, width: int) -> Picture:
+        if self.space.num_classes > MOST_IN_FILMS:
+            ids = {item.name: item.id for item in self.space.classes}
+            shares = {ids[name]: share for name, share in prediction.shares().items()}
+            return film_legend(self.space, shares, width)
+        if self._bar is None:
+            self._bar = class_bar(self.space, width)
+        return self._bar
 
 
 def class_bar(space: LabelSpace, width: int) -> Picture:

@@ -9,8 +9,9 @@ from roadseg.inference.strategies.hierarchical import Hierarchical
 from roadseg.inference.strategies.multiscale import Flip, MultiScale, Pooling
 from roadseg.inference.strategies.nesting import bounded, has_own_size, projected, projection_of, view_sizes
 from roadseg.inference.strategies.scores import Part, ScoreMap, ScoreSum, band_rows, upsampled_rows
-from roadseg.inference.strategies.sliding import Sliding, window_starts
+from roadseg.inference.strategies.sliding import Sliding
 from roadseg.inference.strategies.whole import Probabilities, Strategy, Whole
+from roadseg.inference.strategies.windows import window_starts
 
 __all__ = [
     "Bounded",

@@ -13,8 +13,10 @@ import torch
 
 from roadseg.errors import RecipeError
 from roadseg.inference.memory import is_out_of_memory, release
-from roadseg.inference.strategies.scores import Part, ScoreMap, ScoreSum, band_rows, upsampled_rows
-from roadseg.inference.strategies.whole import Probabilities, Strategy, Whole, extended
+from roadseg.inference.strategies.scores import ScoreMap, ScoreSum, band_rows
+from roadseg.inference.strategies.sliding import Sliding
+from roadseg.inference.strategies.totals import Sink, Total
+from roadseg.inference.strategies.whole import Probabilities, Strategy, Whole, extended, gives_probabilities
 from roadseg.models.blocks import resize
 from roadseg.models.hierarchical import scaled_size
 from roadseg.models.output import SegmentationModel
@@ -41,8 +43,13 @@ class Flip:
         """Return the average."""
         found = _as_map(self.inner(model, images))
         mirrored = _as_map(self.inner(model, extended(images, found.grid).flip(-1)))
-        total = found.scores.to(torch.promote_types(found.scores.dtype, torch.float32), copy=True)
-        total.add_(mirrored.scores.flip(-1).to(total.device)).mul_(0.5)
+        # Probabilities are in memory of their own, and large; a network's scores may be what it keeps.
+        own = isinstance(self.inner, Probabilities)
+        total = found.scores.to(torch.promote_types(found.scores.dtype, torch.float32), copy=not own)
+        size = total.shape[-2], total.shape[-1]
+        for top, bottom in band_rows(size, total.shape[0] * total.shape[1], total.device):
+            other = mirrored.scores[..., top:bottom, :].flip(-1).to(total.device)
+            total[..., top:bottom, :].add_(other).mul_(0.5)
         return found._replace(scores=total)
 
     def view_sizes(self, size: tuple[int, int]) -> list[tuple[int, int]]:
@@ -91,11 +98,30 @@ class MultiScale:
     def __call__(self, model: SegmentationModel, images: torch.Tensor) -> ScoreMap | ScoreSum:
         """Return the average."""
         own = images.shape[-2], images.shape[-1]
-        total = _Total(own)
+        views = sum(height * width for height, width in (self.size_at(own, scale) for scale in self.scales))
+        if self.average == "logits" and views > own[0] * own[1]:
+            try:
+                return self._run(model, images, pouring=True)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            release(images.device)  # and the way that yields memory step by step
+        return self._run(model, images, pouring=False)
+
+    def _run(self, model: SegmentationModel, images: torch.Tensor, *, pouring: bool) -> ScoreMap | ScoreSum:
+        """Add up all views; with `pouring`, windows of pixels go to the sum directly."""
+        own = images.shape[-2], images.shape[-1]
+        total = Total(own)
         for scale in self.scales:
             size = self.size_at(own, scale)
             view = images if size == own else resize(images, size, align_corners=False)
-            total.add(self._at(scale)(model, view), size, 1 / len(self.scales))
+            weight = 1 / len(self.scales)
+            windows = _grown(self.inner, scale)
+            if pouring and isinstance(windows, Sliding) and windows.by_pixel(model, size):
+                for mirrored in (False, True) if self.flip else (False,):
+                    windows.pour(model, view, Sink(total, weight / (1 + self.flip), mirrored))
+            else:
+                total.add(self._at(scale)(model, view), size, weight)
         return total.result()
 
     def size_at(self, size: tuple[int, int], scale: float) -> tuple[int, int]:
@@ -127,7 +153,8 @@ class MultiScale:
         flip = " with flip" if self.flip else ""
         scales = ", ".join(f"{scale:g}" for scale in self.scales)
         inner = self.inner.describe().removesuffix(_SINGLE)
-        return f"{inner}, scales {scales}{unit}{flip}, mean {self.average}"
+        mean = "probabilities" if gives_probabilities(self.inner) else self.average
+        return f"{inner}, scales {scales}{unit}{flip}, mean {mean}"
 
 
 def _grown(strategy: Strategy, scale: float) -> Strategy:
@@ -172,53 +199,3 @@ class Pooling:
     def describe(self) -> str:
         """Return the words that stand in a score's protocol."""
         return f"pooling: {self._scales.describe()}"
-
-
-class _Total:
-    """Adds up maps of one picture: by keeping them while they are small, else at the size of the picture."""
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        self.size = size
-        self.kept: list[Part] = []
-        self.full: torch.Tensor | None = None
-        self.probabilities = False
-
-    def add(self, found: ScoreMap | ScoreSum, size: tuple[int, int], weight: float) -> None:
-        """Add what a strategy returned for the picture at some size."""
-        parts = found.parts if isinstance(found, ScoreSum) else (Part(found, size),)
-        self.kept += [Part(part.map, part.size, part.weight * weight) for part in parts]
-        self.probabilities = found.probabilities
-        if sum(part.map.cells for part in self.kept) > self.size[0] * self.size[1]:
-            for part in self.kept:
-                self._pour(part)
-            self.kept = []
-
-    def _pour(self, part: Part) -> None:
-        """Add a part at the size of the picture."""
-        scores = part.map.scores
-        planes = scores.shape[0] * scores.shape[1]
-        if self.full is None:
-            self.full = _zeros((*scores.shape[:2], *self.size), scores.device)
-        for top, bottom in band_rows(self.size, planes, scores.device):
-            rows = upsampled_rows(part.map, top, bottom, self.size, part.size)
-            self.full[:, :, top:bottom].add_(rows.to(self.full.device), alpha=part.weight)
-
-    def result(self) -> ScoreMap | ScoreSum:
-        """Return the sum."""
-        if self.full is None and len(self.kept) == 1 and self.kept[0][1:] == (self.size, 1.0):
-            return self.kept[0].map
-        if self.full is None:
-            return ScoreSum(tuple(self.kept), self.size)
-        full = ScoreMap(self.full, self.size, align_corners=False, probabilities=self.probabilities)
-        return ScoreSum((Part(full, self.size), *self.kept), self.size) if self.kept else full
-
-
-def _zeros(shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Return zeros on a device, or in main memory where the device has no room."""
-    try:
-        return torch.zeros(shape, dtype=torch.float32, device=device)
-    except (RuntimeError, MemoryError) as error:
-        if device.type == "cpu" or not is_out_of_memory(error):
-            raise
-    release(device)
-    return torch.zeros(shape, dtype=torch.float32)

@@ -41,7 +41,12 @@ def bounded(strategy: Strategy, max_memory: int | None = None) -> Strategy:
 
 
 def projected(strategy: Strategy, project: LabelMap) -> Strategy:
-    """Return a strategy that sums probabilities into the classes of another space wherever it runs the network."""
+    """Return a strategy that sums probabilities into the classes of another space wherever it runs the network.
+
+    One that has such sums already sums them further.
+    """
+    if isinstance(strategy, Probabilities) and strategy.project is not None:
+        return replace(strategy, project=strategy.project.then(project))
     inner = getattr(strategy, "inner", None)
     if isinstance(strategy, Sliding) and inner is None:
         return replace(strategy, inner=Probabilities(Whole(extend="auto"), project))

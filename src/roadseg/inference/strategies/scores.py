@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["Part", "ScoreMap", "ScoreSum", "band_rows", "upsampled_rows"]
+__all__ = ["Part", "ScoreMap", "ScoreSum", "band_rows", "line_sources", "upsampled_rows"]
 
 # Scores that are interpolated at a time: 4 MiB on a CPU, so that they stay in the cache; 64 MiB elsewhere.
 _CHUNK_CPU, _CHUNK_ELSEWHERE = 2**20, 2**24
@@ -134,7 +134,7 @@ def upsampled_rows(
         float32 ``[B, C, bottom - top, W]``, in memory of its own.
     """
     planes, (height, width) = scores.scores, scores.scores.shape[-2:]
-    low, high, far = _sources(top, bottom, size[0], seen[0], scores.grid[0], height, scores.align_corners)
+    low, high, far = line_sources(top, bottom, size[0], seen[0], scores.grid[0], height, scores.align_corners)
     first, last = int(low[0]), int(high[-1])
     lines = _wide(planes[..., first : last + 1, :].float(), scores, size[1], seen[1], width)
     low, high, far = (part.to(planes.device) for part in (low - first, high - first, far[:, None]))
@@ -142,7 +142,7 @@ def upsampled_rows(
     return above.lerp_(below, far.expand_as(above[0, 0]))
 
 
-def _sources(
+def line_sources(
     first: int, last: int, size: int, seen: int, grid: int, cells: int, align_corners: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Where output lines ``first .. last - 1`` of `size` lie between cells: the two cells, and how far to the second."""
@@ -164,7 +164,8 @@ def _wide(lines: Tensor, scores: ScoreMap, size: int, seen: int, cells: int) -> 
     # The operator below copies lines of its result's own length, wherever the result lies.
     if (scores.align_corners and size != seen) or (not scores.align_corners and size == cells):
         low, high, far = (
-            part.to(lines.device) for part in _sources(0, size, size, seen, grid, cells, scores.align_corners)
+            part.to(lines.device)
+            for part in line_sources(0, size, size, seen, grid, cells, scores.align_corners)
         )
         return lines.index_select(-1, low).lerp_(lines.index_select(-1, high), far)
     batch, classes, count, _ = lines.shape

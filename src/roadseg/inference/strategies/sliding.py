@@ -19,21 +19,15 @@ import torch.nn.functional as F
 from roadseg.errors import RecipeError
 from roadseg.inference.memory import is_out_of_memory, network_bytes, release
 from roadseg.inference.strategies.scores import ScoreMap, ScoreSum, band_rows, upsampled_rows
-from roadseg.inference.strategies.whole import Strategy, Whole, extended
+from roadseg.inference.strategies.totals import Sink, Span
+from roadseg.inference.strategies.whole import Strategy, Whole, extended, pixel_classes
+from roadseg.inference.strategies.windows import Line, window_starts
 from roadseg.models.output import SegmentationModel
 
-__all__ = ["Sliding", "window_starts"]
+__all__ = ["Sliding"]
 
-_GAUSS = 8  # windows are this many standard deviations wide
 _LEAST_WINDOW = 32
-
-
-def window_starts(length: int, window: int, step: int) -> list[int]:
-    """Return where windows begin along one side: every ``step`` pixels, the last one shifted back to the border."""
-    if window >= length:
-        return [0]
-    count = math.ceil((length - window) / step) + 1
-    return [min(index * step, length - window) for index in range(count)]
+_WINDOW_BYTES = 2**28  # scores of windows at a time, where they have a score per pixel
 
 
 @dataclass(frozen=True)
@@ -94,9 +88,32 @@ class Sliding:
         now = self
         while True:
             try:
-                return _Slide(now, model, images).run()
+                slide = _Slide(now, model, images)
+                slide.run()
+                return slide.result()
             except _WindowTooLargeError as error:
                 now = now.halved(error)
+
+    def by_pixel(self, model: SegmentationModel, size: tuple[int, int]) -> bool:
+        """Return whether windows over an image of a size are merged pixel by pixel, rather than by the network's cells."""
+        height, width = size
+        if not self.pad and self._window[0] >= height and self._window[1] >= width:
+            return False
+        if self.pad or self.merge == "pixels" or pixel_classes(self.inner, model):
+            return True
+        rows, columns = lines_over(self, size, model.stride, 1 if model.align_corners else 0)
+        return not (rows.on_grid and columns.on_grid)
+
+    def pour(self, model: SegmentationModel, images: torch.Tensor, sink: Sink) -> None:
+        """Give the windows of an image to a sink; on out-of-memory, what it holds is not to be used.
+
+        Raises:
+            RuntimeError, MemoryError: There is too little memory.
+        """
+        try:
+            _Slide(self, model, images, sink).run()
+        except _WindowTooLargeError as error:
+            raise error.__cause__ or error from error
 
     def at_scale(self, scale: float) -> "Sliding":
         """Return the strategy for an image at a scale of `MultiScale`."""
@@ -172,90 +189,31 @@ class _WindowTooLargeError(Exception):
     """One window alone does not fit in memory."""
 
 
-@dataclass(frozen=True)
-class _Line:
-    """Windows along one side of the image.
-
-    Attributes:
-        length: Pixels of the (extended) image.
-        window: Pixels of a window.
-        starts: First pixel of each window.
-        on_grid: Whether cells of the network's stride of all windows lie on one grid.
-    """
-
-    length: int
-    window: int
-    starts: list[int]
-    on_grid: bool
-
-    @classmethod
-    def build(cls, length: int, window: int, step: int, stride: int, base: int) -> "_Line":
-        """Put windows on a side, which is extended to the network's grid if they fit it; `base` is 1 or 0."""
-        whole = length + -(length - base) % stride
-        if window >= whole:
-            return cls(whole, whole, [0], on_grid=True)
-        if (window - base) % stride == 0 and step % stride == 0:
-            return cls(whole, window, window_starts(whole, window, step), on_grid=True)
-        window = min(window, length)
-        return cls(length, window, window_starts(length, window, step), on_grid=False)
-
-    def pitch(self, cells: int, base: int) -> int | None:
-        """Return the pixels per cell if windows of so many cells share one grid, else None."""
-        if cells == self.window:
-            return 1
-        if cells <= base or (self.window - base) % (cells - base):
-            return None
-        pitch = (self.window - base) // (cells - base)
-        shared = all(place % pitch == 0 for place in (*self.starts, self.length - base))
-        return pitch if shared else None
-
-    def weights(self, cells: int, kind: str) -> torch.Tensor:
-        """Return the weight of each cell of a window along this side."""
-        if kind == "uniform":
-            return torch.ones(cells)
-        place = (torch.arange(cells) - (cells - 1) / 2) / max(1.0, cells / _GAUSS)
-        return torch.exp(-0.5 * place**2)
-
-    def counts(self, weights: torch.Tensor, pitch: int, cells: int) -> torch.Tensor:
-        """Return the sum of all windows' weights for each cell of the image."""
-        total = torch.zeros(cells)
-        for start in self.starts:
-            total[start // pitch : start // pitch + len(weights)] += weights
-        return total
-
-
 class _Slide:
     """One run of windows over images: where they lie, and what was added up so far."""
 
-    def __init__(self, plan: Sliding, model: SegmentationModel, images: torch.Tensor) -> None:
-        self.plan, self.model = plan, model
+    def __init__(
+        self, plan: Sliding, model: SegmentationModel, images: torch.Tensor, sink: Sink | None = None
+    ) -> None:
+        self.plan, self.model, self.sink = plan, model, sink
+        mirrored = sink is not None and sink.mirrored
         self.size = images.shape[-2], images.shape[-1]
         self.base = 1 if model.align_corners else 0
         self.inner = plan.inner or Whole(extend="auto")
-        images, self.origin = _padded(images, plan)
+        images, self.origin = _padded(images.flip(-1) if mirrored and plan.pad else images, plan)
         self.by_cell = plan.merge == "auto" and not plan.pad
-        stride = model.stride if self.by_cell else 0
-        self.rows, self.columns = self._lines((images.shape[-2], images.shape[-1]), stride)
-        self.images = extended(images, (self.rows.length, self.columns.length))
+        size = images.shape[-2], images.shape[-1]
+        self.rows, self.columns = lines_over(plan, size, model.stride if self.by_cell else 0, self.base)
+        images = extended(images, (self.rows.length, self.columns.length))
+        self.images = images.flip(-1) if mirrored and not plan.pad else images
         self.device = images.device
         self.total: torch.Tensor | None = None
         self.pitch = (1, 1)
         self.cells = (0, 0)
         self.probabilities = False
 
-    def _lines(self, size: tuple[int, int], stride: int) -> tuple[_Line, _Line]:
-        window, steps = self.plan._window, self.plan.steps()
-        for each in (stride, 0):
-            # A side of one pixel per cell is on every grid; `1, 0` keeps the image as it is.
-            found = [
-                _Line.build(length, side, step, each or 1, self.base if each else 0)
-                for length, side, step in zip(size, window, steps, strict=True)
-            ]
-            if all(line.on_grid for line in found):
-                break
-        return found[0], found[1]
-
-    def run(self) -> ScoreMap:
+    def run(self) -> None:
+        """Look at all windows, and add them up or give them to the sink."""
         places = [(y, x) for y in self.rows.starts for x in self.columns.starts]
         batch = self._first_batch()
         done = 0
@@ -267,19 +225,25 @@ class _Slide:
                 seen = True
                 self._add(found, chunk)
             except (RuntimeError, MemoryError) as error:
+                if seen and self.sink is not None:
+                    raise
                 batch = self._yield_memory(error, batch)
                 if seen:  # part of the chunk may have been added: begin anew
                     done, self.total = 0, None
                 continue
             done += len(chunk)
-        return self._finished()
+            del found  # before the next ones are made
 
     def _first_batch(self) -> int:
-        """Windows at a time that stay within the limit."""
-        if self.plan.max_memory is None:
-            return self.plan.batch
-        one = network_bytes(self.model, self.images[..., : self.rows.window, : self.columns.window])
-        return max(1, min(self.plan.batch, self.plan.max_memory // max(1, one)))
+        """Windows at a time that stay within the limits."""
+        batch = self.plan.batch
+        if classes := pixel_classes(self.plan.inner, self.model):
+            scores = 4 * classes * self.rows.window * self.columns.window
+            batch = min(batch, _WINDOW_BYTES // scores)
+        if self.plan.max_memory is not None:
+            one = network_bytes(self.model, self.images[..., : self.rows.window, : self.columns.window])
+            batch = min(batch, self.plan.max_memory // max(1, one))
+        return max(1, batch)
 
     def _yield_memory(self, error: RuntimeError | MemoryError, batch: int) -> int:
         """After an error, take less memory and return the new batch; raises what is not for want of memory."""
@@ -304,6 +268,10 @@ class _Slide:
         return found
 
     def _add(self, found: ScoreMap, chunk: list[tuple[int, int]]) -> None:
+        if self.sink is not None:
+            for scores, corner in zip(found.scores.chunk(len(chunk)), chunk, strict=True):
+                self._pour(self.sink, found._replace(scores=scores), corner)
+            return
         if self.total is None:
             self._begin(found)
         assert self.total is not None  # noqa: S101 - for the type checker: begun above
@@ -313,6 +281,16 @@ class _Slide:
             place = self.total[..., y // pitch[0] :, x // pitch[1] :]
             place = place[..., : self.high.numel(), : self.wide.numel()]
             self._add_window(place, found._replace(scores=scores))
+
+    def _pour(self, sink: Sink, window: ScoreMap, corner: tuple[int, int]) -> None:
+        spans = []
+        for axis, line in enumerate((self.rows, self.columns)):
+            weights = line.weights(line.window, self.plan.weights)
+            counts = line.counts(weights, 1, line.length)[corner[axis] :][: line.window]
+            view = self.size[axis]
+            length = view if self.plan.pad else line.length
+            spans.append(Span(corner[axis] - self.origin[axis], weights / counts, view, length))
+        sink.pour(window, *spans)
 
     def _add_window(self, place: torch.Tensor, window: ScoreMap) -> None:
         scores, size = window.scores, (place.shape[-2], place.shape[-1])
@@ -355,7 +333,8 @@ class _Slide:
             self.device = torch.device("cpu")
         self.total = torch.zeros(shape, dtype=torch.float32, device=self.device)
 
-    def _finished(self) -> ScoreMap:
+    def result(self) -> ScoreMap:
+        """Return the average over windows, where there is no sink."""
         assert self.total is not None  # noqa: S101 - there is at least one window
         down = self.rows.counts(self.high, self.pitch[0], self.cells[0])
         across = self.columns.counts(self.wide, self.pitch[1], self.cells[1])
@@ -366,6 +345,19 @@ class _Slide:
             total = total[..., top : top + self.size[0], left : left + self.size[1]]
             grid = self.size
         return ScoreMap(total, grid, self.align_corners, self.probabilities)
+
+
+def lines_over(plan: Sliding, size: tuple[int, int], stride: int, base: int) -> tuple[Line, Line]:
+    """Return the windows down and across an image; on the grid of a stride, if it is one and they fit it."""
+    for each in (stride, 0):
+        # A side of one pixel per cell is on every grid; `1, 0` keeps the image as it is.
+        found = [
+            Line.build(length, side, step, each or 1, base if each else 0)
+            for length, side, step in zip(size, plan._window, plan.steps(), strict=True)
+        ]
+        if all(line.on_grid for line in found):
+            break
+    return found[0], found[1]
 
 
 def _padded(images: torch.Tensor, plan: Sliding) -> tuple[torch.Tensor, tuple[int, int]]:

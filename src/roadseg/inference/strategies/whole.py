@@ -11,7 +11,15 @@ from roadseg.inference.strategies.scores import ScoreMap, ScoreSum, band_rows, u
 from roadseg.labels import LabelMap
 from roadseg.models.output import Output, SegmentationModel
 
-__all__ = ["Probabilities", "Strategy", "Whole", "extended", "run_extended"]
+__all__ = [
+    "Probabilities",
+    "Strategy",
+    "Whole",
+    "extended",
+    "gives_probabilities",
+    "pixel_classes",
+    "run_extended",
+]
 
 
 class Strategy(Protocol):
@@ -121,6 +129,25 @@ class Probabilities:
         return (
             words if self.project is None else f"{words}, probabilities summed to {self.project.target.name}"
         )
+
+
+def pixel_classes(strategy: Strategy | None, model: SegmentationModel) -> int:
+    """Return for how many classes a strategy gives scores at the size of the image; 0 if they are of low resolution."""
+    found = _probabilities_in(strategy)
+    if found is None:
+        return 0
+    return model.num_classes if found.project is None else found.project.target.num_classes
+
+
+def gives_probabilities(strategy: Strategy | None) -> bool:
+    """Return whether a strategy turns logits into probabilities."""
+    return _probabilities_in(strategy) is not None
+
+
+def _probabilities_in(strategy: Strategy | None) -> Probabilities | None:
+    while strategy is not None and not isinstance(strategy, Probabilities):
+        strategy = getattr(strategy, "inner", None)
+    return strategy
 
 
 def _batch_and_classes(found: ScoreMap | ScoreSum) -> tuple[int, int]:
