@@ -180,3 +180,11 @@ def test_original_labels_of_other_images_are_refused(tmp_path):
         path.unlink()
     with pytest.raises(DataError, match=r"has no .*val_1 in split 'val'"):
         examine(network(new.target), new, "val", original=old)
+
+
+def test_sums_into_a_space_whose_ids_have_gaps_are_scored_by_its_ids(cityscapes):
+    """19 classes, renamed into the official ids and back, score as they are."""
+    official = network(CITY).to(space("cityscapes"))
+    assert not official.space.is_contiguous
+    plain = evaluate(network(CITY), cityscapes, "val")
+    assert np.array_equal(evaluate(official, cityscapes, "val").counts, plain.counts)

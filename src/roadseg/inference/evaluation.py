@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Subset
 
 from roadseg.data import Record, RoadDataset, Source
 from roadseg.errors import DataError
-from roadseg.inference.predictor import Predictor, decode_scores
+from roadseg.inference.predictor import Predictor, decode_scores, label_ids
 from roadseg.inference.strategies import ScoreMap, ScoreSum, has_own_size
 from roadseg.labels import LabelMap, label_map
 from roadseg.metrics import AbsentRule, Confusion, Protocol, VoidRule, credit_relabeled
@@ -109,7 +109,7 @@ def judge(
         truth: NDArray[Any] = sample.mask.numpy()
         size = (truth.shape[0], truth.shape[1])
         scores, seen = predictor.scores(sample.image[None])
-        prediction: NDArray[Any] = decode_scores(scores, seen, size).labels[0].cpu().numpy()
+        prediction = label_ids(decode_scores(scores, seen, size).labels[0], predictor.space)
         if not translate.is_identity:
             prediction = translate.relabel(prediction)
         record = dataset.records[index]
