@@ -160,7 +160,7 @@ def test_from_photos_to_archive(run, val, tmp_path):
         (["none"], "none: does not exist"),
         (["OUT", "-o", "mine.tar"], "mine.tar: is no name of an archive; let it end in .zip"),
         (["OUT", "--from", "cityscape"], "unknown label space 'cityscape'"),
-        (["OUT", "--from", "camvid-11", "--benchmark", "mapillary"], "no map leads"),
+        (["OUT", "--from", "voc-21", "--benchmark", "mapillary"], "no map leads"),
         (["OUT", "--expected", "nowhere"], "nowhere: does not exist"),
     ],
 )
