@@ -11,16 +11,15 @@ their union. "bincount" counts pixel by pixel, as many code bases do.
 """
 
 import argparse
-import json
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from delivery import deliver  # from this folder
 from numpy.typing import NDArray
 
 from roadseg.labels import space
@@ -159,11 +158,7 @@ def main() -> None:
         "repeats": options.repeats,
         "cases": cases,
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    print(table(cases), file=sys.stderr)
-    if options.json:
-        options.json.write_text(text + "\n")
+    deliver(report, table(cases), json_file=options.json)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,8 @@ Normalization, which training does on the device, is counted for all.
 """
 
 import argparse
-import json
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -30,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from delivery import deliver  # from this folder
 from forward import metadata, size_of, spread  # from this folder
 from PIL import Image, ImageOps
 from pipeline import draw  # from this folder
@@ -252,14 +251,13 @@ def main() -> None:
         "bars": BARS,
         "rows": rows,
     }
-    print(json.dumps(report, indent=2))
-    print(table(report), file=sys.stderr)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    if options.table:
-        options.table.parent.mkdir(parents=True, exist_ok=True)
-        title = "# Loading for training\n\nWritten by `benchmarks/data.py`, which says what is measured.\n\n"
-        options.table.write_text(title + table(report) + "\n")
+    deliver(
+        report,
+        table(report),
+        json_file=options.json,
+        table_file=options.table,
+        title="# Loading for training\n\nWritten by `benchmarks/data.py`, which says what is measured.",
+    )
 
 
 if __name__ == "__main__":

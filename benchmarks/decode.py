@@ -11,7 +11,6 @@ call in a fresh process (Linux only).
 """
 
 import argparse
-import json
 import os
 import platform
 import statistics
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from delivery import deliver  # from this folder
 from torch import Tensor
 
 from roadseg.inference.decode import Decoded, decode
@@ -212,11 +212,7 @@ def main() -> None:
         "repeats": options.repeats,
         "cases": cases,
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    print(table(cases), file=sys.stderr)
-    if options.json:
-        options.json.write_text(text + "\n")
+    deliver(report, table(cases), json_file=options.json)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ allocator's peak. ``--clock cpu`` counts the process's own time, for machines th
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from delivery import deliver  # from this folder
 from forward import memory_status, metadata, peak_on_cuda, size_of, spread, wait  # from this folder
 from torch import Tensor
 
@@ -315,14 +315,13 @@ def main() -> None:
         "logits_mib": options.batch * CLASSES * options.size[0] * options.size[1] * 4 / 2**20,
         "rows": rows,
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    print(table(report), file=sys.stderr)
-    if options.json:
-        options.json.write_text(text + "\n")
-    if options.table:
-        title = "# Losses\n\nWritten by `benchmarks/losses.py`, which says what is measured.\n\n"
-        options.table.write_text(title + table(report) + "\n")
+    deliver(
+        report,
+        table(report),
+        json_file=options.json,
+        table_file=options.table,
+        title="# Losses\n\nWritten by `benchmarks/losses.py`, which says what is measured.",
+    )
 
 
 if __name__ == "__main__":

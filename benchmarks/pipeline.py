@@ -18,9 +18,7 @@ product: what remains is the work around it.
 """
 
 import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -29,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from delivery import deliver  # from this folder
 from forward import metadata, size_of, spread, wait  # from this folder
 from PIL import Image
 from torch import Tensor, nn
@@ -251,14 +250,13 @@ def main() -> None:
         "png_bytes": round(length),
         "rows": rows,
     }
-    print(json.dumps(report, indent=2))
-    print(table(report), file=sys.stderr)
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    if options.table:
-        options.table.parent.mkdir(parents=True, exist_ok=True)
-        title = "# Labeling a folder\n\nWritten by `benchmarks/pipeline.py`, which says what is measured.\n\n"
-        options.table.write_text(title + table(report) + "\n")
+    deliver(
+        report,
+        table(report),
+        json_file=options.json,
+        table_file=options.table,
+        title="# Labeling a folder\n\nWritten by `benchmarks/pipeline.py`, which says what is measured.",
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ image and the network not counted (Linux only). The last case, an image of 8K, i
 
 import argparse
 import functools
-import json
 import os
 import platform
 import statistics
@@ -29,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from delivery import deliver  # from this folder
 from torch import Tensor, nn
 
 from roadseg.inference import Bounded, MultiScale, Predictor, Sliding, Strategy, WeightsCard
@@ -251,11 +251,7 @@ def main() -> None:
         "stride": STRIDE,
         "cases": cases,
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    print(table(cases), file=sys.stderr)
-    if options.json:
-        options.json.write_text(text + "\n")
+    deliver(report, table(cases), json_file=options.json)
 
 
 if __name__ == "__main__":

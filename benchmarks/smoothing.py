@@ -11,13 +11,13 @@ where its trust is above 0.7. Prints JSON on stdout.
 
 import argparse
 import itertools
-import json
 import sys
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+from delivery import deliver  # from this folder
 from numpy.typing import NDArray
 
 import roadseg
@@ -79,10 +79,7 @@ def main() -> None:
         rows.append({"smooth": weight, "miou": miou(found, truth), "flicker": flicker(found, motions)})
         sys.stderr.write(f"{rows[-1]}\n")
     result = {"weights": Path(options.weights).name, "frames": len(frames), "rows": rows}
-    text = json.dumps(result, indent=2)
-    sys.stdout.write(text + "\n")
-    if options.json is not None:
-        options.json.write_text(text + "\n")
+    deliver(result, json_file=options.json)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from delivery import deliver  # from this folder
 from sliding import memory_status  # from this folder
 from torch import Tensor, nn
 
@@ -138,15 +139,11 @@ def main() -> None:
         "one_map_bytes": DIRECT,
         "cases": rows,
     }
-    text = json.dumps(report, indent=2)
-    print(text)
-    for row in rows:
-        line = (
-            f"{row['case']:44}{row['passes']:>5} passes{row['seconds']:>9.1f} s{row['peak'] / 1e9:>8.2f} GB"
-        )
-        print(line, file=sys.stderr)
-    if options.json:
-        options.json.write_text(text + "\n")
+    lines = (
+        f"{row['case']:44}{row['passes']:>5} passes{row['seconds']:>9.1f} s{row['peak'] / 1e9:>8.2f} GB"
+        for row in rows
+    )
+    deliver(report, "\n".join(lines), json_file=options.json)
 
 
 if __name__ == "__main__":
