@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from roadseg.cli.train import STATE, Train, find_object
+from roadseg.cli.train import Train, find_object
 from roadseg.errors import InputError, OutputError, RecipeError, RoadsegError
+from roadseg.media.run_files import RUN, STATE
 from roadseg.recipes.changes import changes
 from roadseg.recipes.sweep import Member, from_python, read_toml
-from roadseg.reporting.runs import MEMBER, RUN, read_note, read_run
+from roadseg.reporting.runs import MEMBER, read_note, read_run
 
 __all__ = ["DEFAULT_FUNCTION", "GOES", "Entry", "entries_of", "refuse_changes", "split"]
 

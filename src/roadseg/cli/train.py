@@ -19,6 +19,7 @@ from roadseg.cli.entry import INTERRUPTED, description
 from roadseg.cli.pairs import pair_texts, parse_pairs
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
 from roadseg.errors import OutputError, RecipeError
+from roadseg.media.run_files import STATE
 from roadseg.recipes import AutoLabels, Balanced, Recipe, Synthetic
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["REGISTRY", "Train", "find_object", "find_recipe", "with_recipe_flags"]
 
 _NOT_FLAGS = ("name", "paper", "expects")
-STATE = "last.pt"
 _OPTIONAL: dict[str, Synthetic | AutoLabels] = {
     "synthetic": Synthetic(root=""),
     "autolabels": AutoLabels(root=""),

@@ -12,6 +12,7 @@ from roadseg.cli.terminal import Terminal, percent, size_text
 from roadseg.cli.train_parts import PartPlan, attempt, look_at, steps_per_epoch, target_of
 from roadseg.data import Record, StepSampler, open_source
 from roadseg.inference import find_weights
+from roadseg.media.run_files import STATE
 from roadseg.recipes import Balanced, Recipe
 from roadseg.recipes.adapt import adapted
 from roadseg.training.memory import TrainingMemory, estimate_memory
@@ -253,7 +254,7 @@ def _remarks(recipe: Recipe, out: Path, device: str) -> list[str]:
         )
     if (free := free_disk(out)) < SMALL_DISK:
         found.append(f"the disk of {out} has {size_text(free)} left")
-    if (out / "last.pt").exists():
+    if (out / STATE).exists():
         found.append(f"{out} holds a run already: --resume goes on with it, -o chooses another folder")
     if any(item.ours is not None for item in recipe.expects):
         best = max(item.ours for item in recipe.expects if item.ours is not None)

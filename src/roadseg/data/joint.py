@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from roadseg.data.cache import MARK, Cache, State
-from roadseg.data.records import Record
 from roadseg.data.source import Source
 from roadseg.errors import DataError
 from roadseg.labels import LabelMap, LabelSpace, space
@@ -44,17 +43,18 @@ def union_space(spaces: Sequence[LabelSpace]) -> LabelSpace:
     return LabelSpace.from_names(tuple(names), name=UNION)
 
 
-def find_cache(folder: Path, source: Source, records: Sequence[Record]) -> Path:
-    """Return which cache holds a data set: the folder itself, or one of the caches in it.
+def find_cache(folder: Path, source: Source, split: str) -> Path:
+    """Return which cache holds a split of a data set: the folder itself, or one of the caches in it.
 
     Raises:
         DataError: None does.
     """
     if (folder / MARK).exists() or not folder.is_dir():
         return folder
+    first = source.find(split)[0]
     for path in sorted(folder.iterdir()):
         try:
-            if Cache(path, source).state(records[0]) is not State.MISSING:
+            if Cache(path, source).state(first) is not State.MISSING:
                 return path
         except DataError:
             continue  # no cache, or one of another label space

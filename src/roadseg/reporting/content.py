@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from roadseg.errors import InputError
+from roadseg.media.run_files import METRICS, RUN
 
 __all__ = ["Content", "read_content", "worst_images"]
 
-_METRICS, _RUN = "metrics.jsonl", "run.json"
 _REMEDY = "name a score saved by `roadseg evaluate --out`, or the folder of a training run"
 
 
@@ -57,9 +57,9 @@ def worst_images(score: Mapping[str, Any], count: int) -> list[Mapping[str, Any]
 
 
 def _read_run(folder: Path) -> Content:
-    metrics = folder / _METRICS
+    metrics = folder / METRICS
     if not metrics.is_file():
-        raise InputError(f"holds no {_METRICS}", where=folder, remedy=_REMEDY)
+        raise InputError(f"holds no {METRICS}", where=folder, remedy=_REMEDY)
     rows: list[Mapping[str, Any]] = []
     for number, line in enumerate(_read_text(metrics).splitlines(), start=1):
         try:
@@ -70,7 +70,7 @@ def _read_run(folder: Path) -> Content:
             raise InputError(f"line {number} is damaged", where=metrics, remedy="remove that line")
         rows.append(row)
     scores = [row["val"] for row in rows if _is_score(row.get("val"))]
-    run = _read_json(folder / _RUN) if (folder / _RUN).is_file() else {}
+    run = _read_json(folder / RUN) if (folder / RUN).is_file() else {}
     recipe = run.get("recipe") if isinstance(run, Mapping) else None
     return Content(
         title=folder.resolve().name,

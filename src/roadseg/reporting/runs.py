@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from roadseg.errors import InputError
+from roadseg.media.run_files import METRICS, RESULT, RUN, STATE
 from roadseg.recipes.changes import flat
 
 __all__ = ["LOWER_IS_BETTER", "Metric", "Run", "differing", "find_runs", "names_of", "read_note", "read_run"]
 
-RUN, MEMBER, METRICS, RESULT, STATE = "run.json", "member.json", "metrics.jsonl", "result.json", "last.pt"
+MEMBER = "member.json"
 LOWER_IS_BETTER = ("loss",)
 RECENT_SECONDS = 600.0
 """A run saves its state twice as often: one whose files are older goes on no more."""

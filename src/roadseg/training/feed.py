@@ -67,10 +67,8 @@ class Feed:
         data, sampling = recipe.data, recipe.sampling
         parts = open_parts(data)
         for part in parts:
-            if part.val:
-                part.source.find(
-                    part.val
-                )  # what is wrong with it should show now, not after the first epochs
+            if part.val:  # what is wrong with it should show now, not after the first epochs
+                part.source.find(part.val)
         first = parts[0].source
         transform = build_transform(recipe.augment, first.target.ignore)
         members = [_training_set(part.source, part.train, transform, data.cache) for part in parts]
@@ -171,7 +169,7 @@ def balanced(recipe: Recipe, sampling: recipes.Balanced, sizes: Sequence[int]) -
 
 
 def _training_set(source: Source, split: str, transform: TrainTransform, cache: str) -> RoadDataset:
-    folder = find_cache(Path(cache), source, source.find(split)) if cache else None
+    folder = find_cache(Path(cache), source, split) if cache else None
     return RoadDataset(source, split, transform, cache=folder)
 
 

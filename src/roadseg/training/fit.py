@@ -24,6 +24,7 @@ from roadseg.data.loading import Loader
 from roadseg.data.stages import SLOW
 from roadseg.errors import RecipeError, RunError
 from roadseg.inference import Predictor, WeightsCard, autocast, autocast_dtype, normalize
+from roadseg.media.run_files import STATE
 from roadseg.models import Output
 from roadseg.models import build as build_network
 from roadseg.recipes import Recipe
@@ -46,7 +47,6 @@ from roadseg.training.watch import LossWatch
 
 __all__ = ["FitResult", "fit"]
 
-LAST_STATE = "last.pt"
 SAVE_SECONDS = 300.0
 
 
@@ -104,9 +104,9 @@ def fit(
     out, report = Path(out), report or Silent()
     world = join(device)
     try:
-        state = load_state(out / LAST_STATE) if resume else None
+        state = load_state(out / STATE) if resume else None
         if state is not None:
-            check_same_recipe(state["recipe"], recipe, out / LAST_STATE)
+            check_same_recipe(state["recipe"], recipe, out / STATE)
         devices = world.size if state is None else state["devices"]
         plan, change = adapted(recipe, devices)
         if change is not None:
@@ -184,7 +184,7 @@ class Run:
             world.device.type, enabled=self.autocast_dtype is torch.float16 and world.device.type == "cuda"
         )
         self.watch = LossWatch(out, world, tolerant=self.scaler.is_enabled())
-        self.step = 0
+        self.step, self.saved_step = 0, -1
         self.best: float | None = None
         self.seconds = self.cpu_seconds = 0.0  # of earlier parts of the run
 
@@ -218,7 +218,8 @@ class Run:
                 epoch, rest = divmod(self.step, self.steps_per_epoch)
                 if self.step == self.steps or (rest == 0 and epoch % self.recipe.eval_every == 0):
                     self._validate(epoch, lr, loader)
-        self._save()
+        if self.saved_step != self.step:
+            self._save()
         finished = self.step == self.steps
         if finished:
             self.journal.finish(self.step, self.seconds, self.best)
@@ -326,6 +327,7 @@ class Run:
     def _save(self) -> None:
         self.watch.flush()  # what a bad loss made of the weights must not replace the last good state
         shards = self.shards.state()
+        self.saved_step = self.step
         if not self.world.is_first:
             return
         state = {
@@ -338,7 +340,7 @@ class Run:
             "ema": None if self.ema is None else self.ema.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        save_state(self.out / LAST_STATE, state)
+        save_state(self.out / STATE, state)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where the run's last state was saved."""

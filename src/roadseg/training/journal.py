@@ -1,24 +1,28 @@
 """What a run writes down: its plan, its scores as it goes, its result, and weights to use."""
 
+import json
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from roadseg.errors import RecipeError
 from roadseg.inference import WeightsCard, save_package
 from roadseg.labels import LabelSpace
-from roadseg.media import write_json
+from roadseg.media import atomic_path, write_json
+from roadseg.media.run_files import BEST, LAST, METRICS, RESULT, RUN
 from roadseg.recipes import Recipe
 from roadseg.training.distributed import World
-from roadseg.training.report import append_metrics, keep_metrics_until, write_run
 
-__all__ = ["BEST", "LAST", "METRICS", "RESULT", "RUN", "Journal"]
-
-RUN, METRICS, RESULT = "run.json", "metrics.jsonl", "result.json"
-BEST, LAST = "best.safetensors", "last.safetensors"
+__all__ = ["Journal", "cpu_seconds"]
 
 
 class Journal:
@@ -45,7 +49,7 @@ class Journal:
         """Note the plan; lines after the step are dropped, because the run will write them again."""
         if self.silent:
             return
-        write_run(
+        _write_run(
             self.out / RUN,
             self.recipe,
             self.world.device,
@@ -53,14 +57,14 @@ class Journal:
             steps=steps,
             steps_per_epoch=steps_per_epoch,
         )
-        keep_metrics_until(self.out / METRICS, step)
+        _keep_metrics_until(self.out / METRICS, step)
         (self.out / RESULT).unlink(missing_ok=True)
 
     def note(self, row: Mapping[str, Any]) -> None:
         """Append a line to the scores."""
         if self.silent:
             return
-        append_metrics(self.out / METRICS, row)
+        _append_metrics(self.out / METRICS, row)
         if self.board is not None:
             _write_board(self.board, row)
 
@@ -123,6 +127,78 @@ def cpu_seconds() -> float:
     """Return the processor time of this process and its ended children: the cost of a run on a shared machine."""
     times = os.times()
     return round(times.user + times.system + times.children_user + times.children_system, 1)
+
+
+def _append_metrics(path: Path, row: Mapping[str, Any]) -> None:
+    """Append one line of JSON."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _keep_metrics_until(path: Path, step: int) -> None:
+    """Drop the lines after a step: a resumed run writes them again."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(json.JSONDecodeError):  # a killed run may leave half a line
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+    with atomic_path(path) as temporary:
+        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _write_run(
+    path: Path, recipe: Recipe, device: torch.device, world: int, *, steps: int, steps_per_epoch: int
+) -> None:
+    """Write ``run.json``: the resolved recipe, versions, device, and the code's commit where there is one."""
+    packages = ("roadseg", "torch", "torchvision", "numpy", "pillow")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    write_json(
+        path,
+        {
+            "recipe": recipe.to_json(),
+            "steps": steps,
+            "steps_per_epoch": steps_per_epoch,
+            "command": sys.argv,
+            "pid": os.getpid(),
+            "host": platform.node(),
+            "versions": {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}},
+            "commit": _commit(),
+            "device": {
+                "type": device.type,
+                "name": name,
+                "threads": torch.get_num_threads(),
+                "processes": world,
+            },
+        },
+    )
+
+
+def _processor() -> str:
+    """Return the name of the processor; where Linux knows no better, that of its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that this code runs from; None for an installed package."""
+    here = Path(__file__).parent
+    try:
+        result = subprocess.run(  # noqa: S603 - a fixed command
+            ["git", "-C", str(here), "rev-parse", "HEAD"],  # noqa: S607 - whichever git the user has
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
 
 
 def _open_board(out: Path) -> Any:  # noqa: ANN401 - tensorboard is an optional, untyped dependency
