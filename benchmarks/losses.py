@@ -14,6 +14,7 @@ allocator's peak. ``--clock cpu`` counts the process's own time, for machines th
 - OHEM: a softmax for the probabilities, all of them sorted, then cross entropy on what is kept. "most are hard" is an
   untrained network, where more pixels are below the threshold than must be kept; "few are hard" a trained one, where the
   k-th value has to be found. "selection" is finding the hard pixels alone, once the probabilities are known.
+- Cross entropy: logits at an eighth of the mask's size are interpolated, then compared.
 - Relaxed: a table of the classes around every pixel as floats, a softmax, the logarithm of their product's sum.
 
 "plain cross entropy" is no definition of OHEM, but what hard example mining can be had for.
@@ -38,7 +39,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the oracles of t
 
 from tests.losses.direct import rmi_direct
 
-from roadseg.losses import Criterion, OhemLoss, RelaxedLoss, RMILoss
+from roadseg.losses import Criterion, CrossEntropyLoss, OhemLoss, OutputLoss, RelaxedLoss, RMILoss
 
 CLASSES, IGNORE, KEPT, THRESHOLD = 19, 255, 100_000, 0.7
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -46,14 +47,18 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """A criterion and its baseline; ``clear`` is how much the true class's logit stands out in the inputs."""
+    """A loss and its baseline.
+
+    ``clear`` is how much the true class's logit stands out in the inputs, ``stride`` how coarse the logits are.
+    """
 
     name: str
-    ours: Criterion
+    ours: Criterion | OutputLoss
     baseline: Loss
     against: str
     clear: float = 2.0
     same: bool = True
+    stride: int = 1
 
 
 def ohem_sorted(logits: Tensor, mask: Tensor) -> Tensor:
@@ -77,6 +82,11 @@ def select_sorted(probability: Tensor) -> Tensor:
 def cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
     """What every training does at least."""
     return F.cross_entropy(logits, mask.long(), ignore_index=IGNORE)
+
+
+def upsampled(logits: Tensor, mask: Tensor) -> Tensor:
+    """Cross entropy as every code base has it: logits are brought to the size of the mask first."""
+    return cross_entropy(F.interpolate(logits, size=mask.shape[-2:], mode="bilinear"), mask)
 
 
 def relaxed_written_out(logits: Tensor, mask: Tensor) -> Tensor:
@@ -117,6 +127,13 @@ CASES = (
         11.0,
         False,
     ),
+    Case(
+        "cross entropy of logits at 1/8",
+        OutputLoss(CrossEntropyLoss(IGNORE), align_corners=False),
+        upsampled,
+        "upsampled first",
+        stride=8,
+    ),
     Case("relaxed", RelaxedLoss(IGNORE, num_classes=CLASSES), relaxed_written_out, "multi-hot floats"),
 )
 
@@ -131,6 +148,7 @@ def inputs(case: Case, options: argparse.Namespace) -> tuple[Tensor, Tensor]:
     logits = torch.randn(batch, CLASSES, height, width).mul_(2)
     true = torch.where(mask == IGNORE, 0, mask).long()[:, None]
     logits.scatter_add_(1, true, torch.full((), case.clear).expand(true.shape))
+    logits = F.avg_pool2d(logits, case.stride)
     return logits.to(options.device).requires_grad_(), mask.to(options.device)
 
 

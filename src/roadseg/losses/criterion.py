@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 __all__ = ["Criterion"]
@@ -32,6 +33,21 @@ class Criterion(nn.Module, ABC):
     @abstractmethod
     def sums(self, logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Return the ``[T]`` undivided terms."""
+
+    def upsampled_sums(
+        self, logits: torch.Tensor, mask: torch.Tensor, *, align_corners: bool
+    ) -> torch.Tensor:
+        """Return `sums` of logits of any stride, float32 ``[B, C, h, w]``, that are upsampled to the mask.
+
+        Args:
+            logits: At the network's own cells.
+            mask: ``[B, H, W]``.
+            align_corners: Whether corner cells lie on corner pixels.
+        """
+        size = mask.shape[-2:]
+        if logits.shape[-2:] != size:
+            logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=align_corners)
+        return self.sums(logits, mask)
 
     @abstractmethod
     def normalizers(self, mask: torch.Tensor) -> torch.Tensor:

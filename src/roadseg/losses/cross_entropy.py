@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from roadseg.losses.criterion import Criterion
+from roadseg.losses.strips import upsampled_cross_entropy
 
 __all__ = ["CrossEntropyLoss"]
 
@@ -35,6 +36,21 @@ class CrossEntropyLoss(Criterion):
             ignore_index=self.ignore,
             label_smoothing=self.label_smoothing,
             reduction="sum",
+        ).reshape(1)
+
+    def upsampled_sums(
+        self, logits: torch.Tensor, mask: torch.Tensor, *, align_corners: bool
+    ) -> torch.Tensor:
+        """Return the same of logits that are upsampled to the mask, which are never held at its size."""
+        if logits.shape[-2:] == mask.shape[-2:]:
+            return self.sums(logits, mask)
+        return upsampled_cross_entropy(
+            logits,
+            mask,
+            ignore=self.ignore,
+            class_weights=self.class_weights,
+            label_smoothing=self.label_smoothing,
+            align_corners=align_corners,
         ).reshape(1)
 
     def normalizers(self, mask: torch.Tensor) -> torch.Tensor:

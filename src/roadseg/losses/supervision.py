@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from roadseg.errors import RecipeError
@@ -70,7 +69,7 @@ class OutputLoss(nn.Module):
             aux: Further logits of the same kind.
         """
         with torch.autocast(logits.device.type, enabled=False):
-            main = self.main.sums(self._upsampled(logits, mask), mask)
+            main = self.main.upsampled_sums(logits.float(), mask, align_corners=self.align_corners)
             guides = main.new_zeros(len(self.aux.per))
             for index, extra in enumerate(aux):
                 weight = self.aux_weights[min(index, len(self.aux_weights) - 1)]
@@ -95,18 +94,11 @@ class OutputLoss(nn.Module):
 
     def _guide(self, extra: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         if self.aux_at == "image":
-            return self.aux.sums(self._upsampled(extra, mask), mask)
+            return self.aux.upsampled_sums(extra.float(), mask, align_corners=self.align_corners)
         cells = _at_cells(mask, (extra.shape[-2], extra.shape[-1]), self.align_corners)
         sums = self.aux.sums(extra.float(), cells)
         pixels = mask.numel() / cells.numel()
         return sums * sums.new_tensor([pixels if unit == "pixel" else 1.0 for unit in self.aux.per])
-
-    def _upsampled(self, logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        size = mask.shape[-2:]
-        scores = logits.float()
-        if scores.shape[-2:] == size:
-            return scores
-        return F.interpolate(scores, size=size, mode="bilinear", align_corners=self.align_corners)
 
 
 def _at_cells(mask: torch.Tensor, size: tuple[int, int], align_corners: bool) -> torch.Tensor:

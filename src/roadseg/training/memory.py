@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from roadseg.models import build
-from roadseg.recipes import SGD, Recipe
+from roadseg.recipes import SGD, CrossEntropy, Recipe
 from roadseg.training.compute import checkpoint_activations
 from roadseg.training.freeze import freeze, train_mode
 
@@ -73,7 +73,9 @@ def estimate_memory(recipe: Recipe, num_classes: int, devices: int = 1) -> Train
     copies = 2 + moments + (1 if recipe.ema else 0)  # weights and gradients, and those
     shards = devices if recipe.engine.sharding == "fsdp" else 1
     height, width = recipe.augment.crop
-    # The loss keeps logits at the size of the crop: their copy, their log-softmax, their gradient.
-    outputs = 1 + (len(output.aux) if recipe.aux.at == "image" else 0)
-    loss = 3 * _FLOAT * batch * num_classes * height * width * outputs
+    # Losses keep logits at the size of the crop: their copy, their log-softmax, their gradient. Cross entropy does not.
+    guides = len(output.aux) if recipe.aux.at == "image" else 0
+    losses = [recipe.loss, *([recipe.aux.loss] * guides)]
+    maps = sum(not (loss is None or isinstance(loss, CrossEntropy)) for loss in losses)
+    loss = 3 * _FLOAT * batch * num_classes * height * width * maps
     return TrainingMemory(params, copies * params * _FLOAT // shards, traced * batch // images + loss)
