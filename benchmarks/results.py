@@ -41,12 +41,25 @@ def record(run: Path) -> dict[str, Any]:
         "device": plan["device"],
         "protocol": last["protocol"]["text"] if isinstance(last["protocol"], dict) else last["protocol"],
         "curve": [
-            {key: row[key] for key in ("epoch", "step", "seconds", "cpu_seconds", "loss") if key in row}
+            {key: row[key] for key in ("epoch", "step", "seconds", "loss") if key in row}
+            | {"cpu_seconds": seconds}
             | {"miou": row["val"]["miou"], "pixel_accuracy": row["val"]["pixel_accuracy"]}
-            for row in rows
+            for row, seconds in zip(rows, processor_seconds(rows), strict=True)
         ],
         "classes": {name: values["iou"] for name, values in last["classes"].items()},
     }
+
+
+def processor_seconds(rows: list[dict[str, Any]]) -> list[float]:
+    """Return the processor time up to each validation; early versions counted anew after an interruption."""
+    before = last = 0.0
+    found = []
+    for row in rows:
+        now = row.get("cpu_seconds", row["seconds"])
+        before += last if now < last else 0.0
+        last = now
+        found.append(round(before + now, 1))
+    return found
 
 
 def table(records: list[dict[str, Any]]) -> str:
@@ -67,7 +80,7 @@ def table(records: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {recipe['name']} | {recipe['model']['name']} | {recipe['epochs']} epochs, batch {recipe['batch_size']},"
             f" crop {crop[1]}x{crop[0]} | {device['name']}, {device['threads']} threads | {clock(last['seconds'])} |"
-            f" {clock(last.get('cpu_seconds'))} | **{100 * last['miou']:.2f}** | {100 * last['pixel_accuracy']:.2f} |"
+            f" {clock(last['cpu_seconds'])} | **{100 * last['miou']:.2f}** | {100 * last['pixel_accuracy']:.2f} |"
         )
     lines += ["", f"![mIoU over processor time]({CURVES.name})", "", "## Commands", "", "```"]
     lines += [f"roadseg train {item['recipe']['name']} --data CAMVID" for item in records]
@@ -96,7 +109,7 @@ def curves(records: list[dict[str, Any]]) -> str:
     lines = [
         (
             item["recipe"]["name"],
-            [(row.get("cpu_seconds", row["seconds"]) / 60, row["miou"]) for row in item["curve"]],
+            [(row["cpu_seconds"] / 60, row["miou"]) for row in item["curve"]],
         )
         for item in records
     ]
@@ -109,9 +122,9 @@ def curves(records: list[dict[str, Any]]) -> str:
     return re.sub(r"(<svg[^>]*>)", r"\1" + STYLE, svg, count=1) + legend + "</svg>\n"
 
 
-def clock(seconds: float | None) -> str:
+def clock(seconds: float) -> str:
     """Return a time as hours and minutes."""
-    return "-" if seconds is None else f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d} h"
+    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d} h"
 
 
 def main() -> int:

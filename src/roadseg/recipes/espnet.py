@@ -169,6 +169,7 @@ def camvid_30min() -> Recipe:
         PAPER,
         Model(name="espnet", options={"alpha2": 2, "alpha3": 8}),
         aux_weight=1.0,
+        measured=(42.97, 1.18),
         preprocess=CAMVID_PREPROCESS,
         epochs=32,
         eval_every=8,

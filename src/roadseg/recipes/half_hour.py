@@ -7,7 +7,7 @@ weights, averaged weights that are scored. Epochs are set so that every network 
 import dataclasses
 from typing import Any
 
-from roadseg.recipes.spec import AdamW, Augment, Auxiliary, CrossEntropy, Model, Poly, Recipe
+from roadseg.recipes.spec import AdamW, Augment, Auxiliary, CrossEntropy, Expectation, Model, Poly, Recipe
 from roadseg.recipes.splits import CAMVID
 
 __all__ = ["LOSS", "ZOOMED", "half_hour"]
@@ -18,7 +18,14 @@ ZOOMED = Augment(crop=(320, 416), scale=(0.9, 2.8), brightness=0.4, contrast=0.4
 """Crops for networks whose images are enlarged to 768 x 576."""
 
 
-def half_hour(name: str, paper: str, model: Model, aux_weight: float = 0.4, **changes: Any) -> Recipe:  # noqa: ANN401 - any field of a recipe
+def half_hour(
+    name: str,
+    paper: str,
+    model: Model,
+    aux_weight: float = 0.4,
+    measured: tuple[float, float] | None = None,
+    **changes: Any,  # noqa: ANN401 - any field of a recipe
+) -> Recipe:
     """Return the plan for a network.
 
     Args:
@@ -26,6 +33,7 @@ def half_hour(name: str, paper: str, model: Model, aux_weight: float = 0.4, **ch
         paper: The network's paper.
         model: The network.
         aux_weight: Weight of each auxiliary output, which has the same loss as the main one.
+        measured: The mIoU that a run of it reached, and its hours.
         changes: Fields of the recipe that differ.
     """
     plan = Recipe(
@@ -46,4 +54,13 @@ def half_hour(name: str, paper: str, model: Model, aux_weight: float = 0.4, **ch
         select_best=False,
         workers=1,
     )
+    if measured is not None:
+        ours = Expectation(
+            split="CamVid test, 480x360",
+            ours=measured[0],
+            hours=measured[1],
+            hardware="two cores of an AMD EPYC, shared with other work",
+            command=f"roadseg train {name} --data CAMVID",
+        )
+        plan = dataclasses.replace(plan, expects=(ours,))
     return dataclasses.replace(plan, **changes)

@@ -125,6 +125,7 @@ def camvid_30min() -> Recipe:
         "swiftnet.camvid-30min",
         PAPER,
         Model(name="swiftnet-resnet18"),
+        measured=(40.64, 1.45),
         optim=AdamW(lr=1e-3, weight_decay=1e-2),
         epochs=15,
         eval_every=5,
