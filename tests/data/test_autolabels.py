@@ -1,5 +1,5 @@
 import pickle
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,21 @@ def test_labels_of_one_split_are_replaced_where_the_network_is_sure(cityscapes, 
     assert np.array_equal(read(source, "train"), read(cityscapes, "train"))
     assert source.find("train+train_extra")[-1].key == "augsburg/augsburg_000000_000019"
     assert (read(with_autolabels(cityscapes, made, threshold=0.498)) != IGNORE).all()
+
+
+def test_thresholds_may_differ_by_class(cityscapes, made, tmp_path):
+    (tmp_path / "t.toml").write_text("default = 0\n[thresholds]\ntruck = 0.6\nroad = inf\n")
+    found = read(with_autolabels(cityscapes, made, threshold=tmp_path / "t.toml"))
+    assert (found[:6] == IGNORE).all()
+    assert (found[6:, ::2] == IGNORE).all()
+    assert (found[6:, 1::2] == 14).all()
+
+
+def test_labels_of_a_network_are_ids_whatever_the_data_set_stores(cityscapes, made):
+    odd = replace(cityscapes, decode=lambda _record, mask: np.full_like(mask, CAR))
+    assert (read(odd) == 13).all()
+    assert np.array_equal(read(with_autolabels(odd, made)), read(with_autolabels(cityscapes, made)))
+    assert (read(with_autolabels(odd, made, merge=["car"])) == 13).all()
 
 
 def test_outside_the_window_all_is_ignored(cityscapes, made):

@@ -53,7 +53,7 @@ def test_unknown_name_suggests_a_near_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'cityscape' is not a kind of data set; did you mean cityscapes:"):
         open_source(f"cityscape:{tmp_path}")
     with pytest.raises(
-        DataError, match=r"'zebra' is not a kind of data set; known are yaml, camvid, .*cityscapes, "
+        DataError, match=r"'zebra' is not a kind of data set; known are subset, yaml, camvid, .*cityscapes, "
     ):
         open_source(f"zebra:{tmp_path}")
 

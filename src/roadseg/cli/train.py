@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, make_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 import tyro
 
@@ -19,15 +19,26 @@ from roadseg.cli.entry import INTERRUPTED, description
 from roadseg.cli.pairs import pair_texts, parse_pairs
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
 from roadseg.errors import OutputError, RecipeError
-from roadseg.media.run_files import STATE
-from roadseg.recipes import AutoLabels, Balanced, Recipe, Synthetic
+from roadseg.recipes import AutoLabels, Balanced, Recipe, Synthetic, VideoPrediction
 
 if TYPE_CHECKING:
     from roadseg.training import FitResult
 
-__all__ = ["REGISTRY", "Train", "find_object", "find_recipe", "with_recipe_flags"]
+__all__ = [
+    "NOT_FLAGS",
+    "REGISTRY",
+    "Train",
+    "TrainProgress",
+    "find_object",
+    "find_recipe",
+    "with_recipe_flags",
+]
 
-_NOT_FLAGS = ("name", "paper", "expects")
+C = TypeVar("C")
+
+NOT_FLAGS = ("name", "paper", "expects")
+"""What a recipe says about itself."""
+
 _OPTIONAL: dict[str, Synthetic | AutoLabels] = {
     "synthetic": Synthetic(root=""),
     "autolabels": AutoLabels(root=""),
@@ -114,6 +125,8 @@ class Train:
             from roadseg.cli.train_plan import Plan
 
             return Plan.of(recipe, out, self.device, tensorboard=self.tensorboard).tell(self.terminal)
+        from roadseg.media.run_files import STATE
+
         if not self.resume and (out / STATE).exists():
             raise OutputError(
                 "holds a run already",
@@ -153,9 +166,7 @@ class Train:
             RecipeError: ``--data.synthetic`` flags without a folder, or shares that are no numbers.
         """
         base = type(self).recipe
-        given = {
-            f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe) if f.name not in _NOT_FLAGS
-        }
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe) if f.name not in NOT_FLAGS}
         recipe = dataclasses.replace(base, **given)
         options = {**base.model.options, **recipe.model.options}
         data = recipe.data
@@ -311,17 +322,17 @@ def find_object(reference: str) -> object:
         raise RecipeError(f"{attribute} has no item {number}", where=place) from error
 
 
-def with_recipe_flags(command: type[Train], recipe: Recipe) -> type[Train]:
+def with_recipe_flags(command: type[C], recipe: Recipe | VideoPrediction) -> type[C]:
     """Return the command with one more field for each value of the recipe, whose default is the recipe's."""
-    hints = get_type_hints(Recipe)
+    hints = get_type_hints(type(recipe))
     fields = [
         (f.name, hints[f.name], field(default=getattr(recipe, f.name), kw_only=True))
-        for f in dataclasses.fields(Recipe)
-        if f.name not in _NOT_FLAGS
+        for f in dataclasses.fields(recipe)
+        if f.name not in NOT_FLAGS
     ]
-    own, of_recipe = command.__doc__ or "", Recipe.__doc__ or ""
+    own, of_recipe = command.__doc__ or "", type(recipe).__doc__ or ""
     help_text = own.rstrip() + "\n" + of_recipe.partition("Attributes:\n")[2]
-    made: type[Train] = make_dataclass(
+    made: type[C] = make_dataclass(
         command.__name__,
         fields,
         bases=(command,),

@@ -18,7 +18,7 @@ from roadseg.recipes.adapt import adapted
 from roadseg.training.memory import TrainingMemory, estimate_memory
 from roadseg.training.schedule import learning_rate
 
-__all__ = ["Plan"]
+__all__ = ["Plan", "spelled"]
 
 
 @dataclass(frozen=True)
@@ -138,14 +138,14 @@ class Plan:
             "network": f"{recipe.model.name} {dict(recipe.model.options) or ''}".strip(),
             "data": self._data_text(),
             "labels": self.space,
-            "sampling": _spelled(recipe.sampling),
-            "augment": _spelled(recipe.augment),
-            "loss": _spelled(recipe.loss)
+            "sampling": spelled(recipe.sampling),
+            "augment": spelled(recipe.augment),
+            "loss": spelled(recipe.loss)
             + (", of each data set (mgda)" if recipe.objectives == "mgda" else ""),
-            "auxiliary": _spelled(recipe.aux),
+            "auxiliary": spelled(recipe.aux),
             "steps": self._steps_text(),
-            "optimizer": _spelled(recipe.optim),
-            "schedule": _spelled(recipe.schedule)
+            "optimizer": spelled(recipe.optim),
+            "schedule": spelled(recipe.schedule)
             + ": "
             + ", ".join(f"{rate:.2g} {name}" for name, rate in self.rates.items()),
             "memory": self._memory_text(),
@@ -216,10 +216,10 @@ class Plan:
         )
 
 
-def _spelled(part: Any) -> str:  # noqa: ANN401 - any dataclass of a recipe
+def spelled(part: Any) -> str:  # noqa: ANN401 - any dataclass of a recipe
     """Return a part of a recipe in words: its kind, and what is not as usual."""
     told = [
-        f"{item.name} {value if not is_dataclass(value) else _spelled(value)}"
+        f"{item.name} {value if not is_dataclass(value) else spelled(value)}"
         for item in fields(part)
         if (value := getattr(part, item.name)) != item.default
     ]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from roadseg.data.records import Record
 from roadseg.data.source import Source
+from roadseg.data.thresholds import Thresholds
 from roadseg.errors import DataError
 from roadseg.media import read_mask
 
-__all__ = ["with_autolabels"]
+__all__ = ["PROBABILITY", "probability_file", "with_autolabels"]
 
 PROBABILITY = "_prob"
 """What the name of a label's confidence has after that of the label."""
@@ -25,7 +26,7 @@ def with_autolabels(
     root: str | Path,
     *,
     split: str = "train_extra",
-    threshold: float = 0.5,
+    threshold: float | str | Path = 0.5,
     window: tuple[int, int, int, int] | None = None,
     merge: Sequence[str] = (),
 ) -> Source:
@@ -38,13 +39,15 @@ def with_autolabels(
         source: The data set.
         root: Folder of the labels.
         split: The split that they are for.
-        threshold: Where ``confidence / 255`` is lower, the network's label is ignored.
+        threshold: Where ``confidence / 255`` is lower, the network's label is ignored: one number, or a file of numbers by
+            class, see `roadseg.data.thresholds`.
         window: Rows and columns ``(top, left, bottom, right)``, the last two excluded, outside which it is ignored.
         merge: Names of classes of the target space that a pixel also gets where the split's stored label says so,
             whatever the network's label, confidence and the window say there.
 
     Raises:
-        DataError: There is no such split, or an image has no label, no confidence, or several.
+        DataError: There is no such split, or an image has no label, no confidence, or several; or the file of thresholds
+            is not usable.
         LabelError: There is no class of that name.
     """
     root = Path(root)
@@ -59,11 +62,17 @@ def with_autolabels(
     stored = {labels[record.image]: record.label for record in records}
     ids = source.target.ids
     refine = Refinement(
-        source, stored, threshold, window, tuple(ids[source.target.index(name)] for name in merge)
+        source,
+        stored,
+        Thresholds.of(threshold, source.target),
+        window,
+        tuple(ids[source.target.index(name)] for name in merge),
     )
     if merge:
         _check_stored(records, split)
-    return replace(source, list_split=partial(_list_split, source.list_split, split, labels), refine=refine)
+    decode = source.decode and partial(_decode, source.decode, frozenset(labels.values()))
+    lister = partial(_list_split, source.list_split, split, labels)
+    return replace(source, list_split=lister, refine=refine, decode=decode)
 
 
 @dataclass(frozen=True)
@@ -73,14 +82,14 @@ class Refinement:
     Attributes:
         source: The data set with its stored labels.
         stored: Stored label file of each of the network's.
-        threshold: Least confidence, 0..1.
+        thresholds: Least confidence of each class.
         window: ``(top, left, bottom, right)`` in pixels.
         merge: Target ids that are added.
     """
 
     source: Source = field(repr=False)
     stored: Mapping[Path, Path | None] = field(repr=False)
-    threshold: float
+    thresholds: Thresholds
     window: tuple[int, int, int, int] | None
     merge: tuple[int, ...]
 
@@ -89,8 +98,7 @@ class Refinement:
         if record.label is None or record.label not in self.stored:
             return ids
         space = self.source.target
-        confidence = _read_like(_probability_file(record.label), ids)
-        trusted = (np.arange(256) / 255 >= self.threshold)[confidence]
+        trusted = self.thresholds.trusted(ids, _read_like(probability_file(record.label), ids))
         if self.window is not None:
             top, left, bottom, right = self.window
             inside = np.zeros_like(trusted)
@@ -112,6 +120,16 @@ def _list_split(
     if part != split:
         return records
     return [record._replace(label=labels[record.image]) for record in records]
+
+
+def _decode(
+    original: Callable[[Record, NDArray[Any]], NDArray[Any]],
+    made: frozenset[Path],
+    record: Record,
+    mask: NDArray[Any],
+) -> NDArray[Any]:
+    """Return the ids of a label picture: a network's holds them as they are, whatever form the data set's own have."""
+    return mask if record.label in made else original(record, mask)
 
 
 def _labels_of(records: Sequence[Record], root: Path, split: str) -> dict[Path, Path]:
@@ -142,11 +160,11 @@ def _labels_of(records: Sequence[Record], root: Path, split: str) -> dict[Path, 
             where=root,
             remedy="for IMAGE there should be IMAGE.png with ids and IMAGE_prob.png with confidence, here or in a folder",
         )
-    if unsure := [path for path in found.values() if _probability_file(path) not in files]:
+    if unsure := [path for path in found.values() if probability_file(path) not in files]:
         raise DataError(
             f"has no confidence for {len(unsure)} of its {len(found)} labels, for example {unsure[0].name}",
             where=root,
-            remedy=f"add {_probability_file(unsure[0]).name}, gray, 0 for no confidence and 255 for certainty",
+            remedy=f"add {probability_file(unsure[0]).name}, gray, 0 for no confidence and 255 for certainty",
         )
     return found
 
@@ -163,7 +181,8 @@ def _check_stored(records: Sequence[Record], split: str) -> None:
         )
 
 
-def _probability_file(label: Path) -> Path:
+def probability_file(label: Path) -> Path:
+    """Return where the confidence of a network's label lies."""
     return label.with_name(f"{label.stem}{PROBABILITY}.png")
 
 

@@ -8,13 +8,12 @@ its sentence, and one that was killed becomes one.
 import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import torch
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from roadseg.data.dataset import Draw
-from roadseg.data.records import Sample
 from roadseg.data.stages import StageTimes, Stopwatch
 from roadseg.data.workers import choose_context, choose_prefetch, default_workers, prepare_worker
 from roadseg.errors import RoadsegError
@@ -22,32 +21,34 @@ from roadseg.errors import RoadsegError
 __all__ = ["Loader", "training_loader"]
 
 T = TypeVar("T")
+S = TypeVar("S", bound=tuple[Any, ...])  # a NamedTuple of tensors and texts, such as a Sample
+S_co = TypeVar("S_co", bound=tuple[Any, ...], covariant=True)
 
 
-class Loadable(Protocol):
+class Loadable(Protocol[S_co]):
     """A data set whose samples tell how long they took."""
 
-    def load(self, item: Draw, watch: Stopwatch) -> Sample:
+    def load(self, item: Draw, watch: Stopwatch) -> S_co:
         """Return a sample, and count the time of its stages."""
         ...
 
 
 def training_loader(
-    dataset: Loadable,
+    dataset: Loadable[S],
     sampler: Iterable[list[Draw]],
     *,
     workers: int = -1,
     device: torch.device | str = "cpu",
     processes: int = 1,
     start: str | None = None,
-) -> "Loader":
+) -> "Loader[S]":
     """Return a loader of batches on the device.
 
     Args:
-        dataset: A `RoadDataset` or a `MixedDataset`.
+        dataset: A `RoadDataset`, a `MixedDataset`, or another whose samples are named tuples.
         sampler: Yields the draws of each batch.
         workers: Processes that load; 0 loads in this one, below 0 chooses by the machine.
-        device: Where the batches go; images are in channels-last memory format there.
+        device: Where the batches go; images, ``[B, C, H, W]``, are in channels-last memory format there.
         processes: Training processes on this machine, which share its processors.
         start: ``fork``, ``forkserver`` or ``spawn``; None chooses, see `roadseg.data.workers.choose_context`.
 
@@ -59,7 +60,7 @@ def training_loader(
     prefetch = None
     if workers and (draws := next(iter(sampler), None)):
         sample = dataset.load(draws[0], Stopwatch())
-        prefetch = choose_prefetch(workers, (sample.image.nbytes + sample.mask.nbytes) * len(draws))
+        prefetch = choose_prefetch(workers, sum(each.nbytes for each in _tensors(sample)) * len(draws))
     batches = DataLoader(
         _Batches(dataset),
         sampler=sampler,
@@ -74,8 +75,8 @@ def training_loader(
     return Loader(batches, torch.device(device), workers)
 
 
-class Loader:
-    """Yields batches, images ``[B, 3, H, W]`` on the device, and measures what happens.
+class Loader(Generic[S]):
+    """Yields batches, images ``[B, C, H, W]`` on the device, and measures what happens.
 
     Used as a context, too: torch notices the death of a process at any time, not only while it is waited for, and
     within the context it becomes an error of one sentence. One iteration is meant to be the whole run: its processes
@@ -87,7 +88,7 @@ class Loader:
     """
 
     def __init__(
-        self, batches: "DataLoader[_Batch | RoadsegError]", device: torch.device, workers: int
+        self, batches: "DataLoader[_Batch[S] | RoadsegError]", device: torch.device, workers: int
     ) -> None:
         self.batches = batches
         self.device = device
@@ -98,7 +99,7 @@ class Loader:
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> Iterator[S]:
         batches = iter(self.batches)
         while True:
             self._count_compute()
@@ -146,23 +147,28 @@ class Loader:
             self.times.add({"compute": time.perf_counter() - self._given})
             self._given = None
 
-    def _to_device(self, sample: Sample) -> Sample:
-        image = sample.image.to(self.device, memory_format=torch.channels_last, non_blocking=True)
-        return Sample(image, sample.mask.to(self.device, non_blocking=True), sample.key)
+    def _to_device(self, sample: S) -> S:
+        return type(sample)(*map(self._moved, sample))
+
+    def _moved(self, part: Any) -> Any:  # noqa: ANN401 - a tensor, or what is none
+        if not isinstance(part, torch.Tensor):
+            return part
+        layout = torch.channels_last if part.ndim == 4 else torch.preserve_format
+        return part.to(self.device, memory_format=layout, non_blocking=True)
 
 
-class _Batch(NamedTuple):
-    sample: Sample
+class _Batch(NamedTuple, Generic[S]):
+    sample: S
     seconds: dict[str, float]
 
 
-class _Batches(Dataset["_Batch | RoadsegError"]):
+class _Batches(Dataset["_Batch[S] | RoadsegError"]):
     """Makes a batch of its draws; an error is returned as a value, because torch would keep its text only."""
 
-    def __init__(self, dataset: Loadable) -> None:
+    def __init__(self, dataset: Loadable[S]) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, draws: list[Draw]) -> "_Batch | RoadsegError":
+    def __getitem__(self, draws: list[Draw]) -> "_Batch[S] | RoadsegError":
         watch = Stopwatch()
         try:
             samples = [self.dataset.load(draw, watch) for draw in draws]
@@ -171,6 +177,10 @@ class _Batches(Dataset["_Batch | RoadsegError"]):
         batch = default_collate(samples)
         watch.lap("collate")
         return _Batch(batch, watch.seconds)
+
+
+def _tensors(sample: tuple[Any, ...]) -> list[torch.Tensor]:
+    return [part for part in sample if isinstance(part, torch.Tensor)]
 
 
 def _as_it_is(batch: T) -> T:

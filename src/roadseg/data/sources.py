@@ -24,6 +24,7 @@ from roadseg.data import (
     mapillary,
     pascal_context,
     scannet,
+    subset,
     sunrgbd,
     voc,
     wilddash,
@@ -81,7 +82,7 @@ PUBLISHED: tuple[Published, ...] = (
 )
 """The published data sets, in the order in which an unnamed folder is tried."""
 
-LAYOUTS: tuple[Layout, ...] = (yaml_folder, *PUBLISHED)
+LAYOUTS: tuple[Layout, ...] = (subset, yaml_folder, *PUBLISHED)  # a subset is a YAML file too
 
 
 def open_source(spec: str | Path) -> Source:

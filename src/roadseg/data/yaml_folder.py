@@ -3,7 +3,8 @@
 ::
 
     path: .                      # root of the data, relative to this file; default: its folder
-    train: images/train          # a folder (searched deeply), a list of folders, or a .txt file that lists images
+    train: images/train          # a folder (searched deeply), a list of folders, or a .txt file that lists images;
+                                 # a mask that lies elsewhere stands behind its image, after a tab
     val: images/val
     test: images/test            # optional; may have no masks
     masks_dir: masks             # takes the place of "images" in the path of an image; default: masks
@@ -18,6 +19,7 @@ unless colors are given), or colors. Keys that roadseg adds::
     space: cityscapes-19         # a label space that roadseg knows, instead of names
     binary: auto                 # whether masks of 0 and 255 mean two classes; true and false decide it
     license: CC BY 4.0           # what the data may be used for
+    splits: {plus1: lists/plus1.txt}    # further splits, which may share images with the others
 """
 
 import difflib
@@ -43,7 +45,7 @@ SUFFIXES = (".yaml", ".yml")
 USUAL_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 KNOWN_KEYS = (
     *("path", *SPLITS, "masks_dir", "names", "label_mapping"),
-    *("ignore", "colors", "space", "binary", "license"),
+    *("ignore", "colors", "space", "binary", "license", "splits"),
 )
 IMAGES = "images"
 
@@ -64,7 +66,9 @@ def open_root(root: Path) -> Source | None:
     splits = tuple(split for split in SPLITS if data.get(split))
     if not splits:
         raise DataError("names no split", where=file, remedy="add train: images/train and val: images/val")
-    places = {split: _places(file, base, split, data[split]) for split in splits}
+    further = _further_splits(file, data)
+    named = {**{split: data[split] for split in splits}, **further}
+    places = {split: _places(file, base, split, value) for split, value in named.items()}
     masks_dir = data.get("masks_dir", "masks")
     if not isinstance(masks_dir, str) or not masks_dir:
         raise DataError(f"masks_dir is {masks_dir!r}", where=file, remedy="give the name of a folder")
@@ -74,10 +78,11 @@ def open_root(root: Path) -> Source | None:
         name=NAME,
         root=file,
         label_map=labels.map,
-        splits=splits,
+        splits=tuple(places),
         list_split=lister,
         looks_for=LOOKS_FOR,
         license=str(data.get("license") or "as its owner says"),
+        base_splits=splits if further else (),
         colored=labels.colored,
         palette_colored="colors" in data,
         notes=labels.notes,
@@ -141,6 +146,20 @@ def _check_keys(file: Path, data: Mapping[str, Any]) -> None:
             raise DataError(f"has an unknown key {key!r}", where=file, remedy=f"did you mean {close[0]}?")
 
 
+def _further_splits(file: Path, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    further = data.get("splits") or {}
+    if not isinstance(further, dict):
+        raise DataError(f"splits is {further!r}", where=file, remedy="give {name: folder or .txt file}")
+    for name in further:
+        if not isinstance(name, str) or not name or name in SPLITS or set(name) & set("+@/"):
+            raise DataError(
+                f"splits names {name!r}",
+                where=file,
+                remedy=f"give a text without + @ / that is not {', '.join(SPLITS)}",
+            )
+    return further
+
+
 def _base_folder(file: Path, data: Mapping[str, Any]) -> Path:
     path = data.get("path") or "."
     if not isinstance(path, str):
@@ -184,18 +203,24 @@ def _places(file: Path, base: Path, split: str, value: object) -> tuple[Path, ..
 def _list_split(
     base: Path, places: Mapping[str, tuple[Path, ...]], masks_dir: str, split: str
 ) -> list[Record]:
-    images: list[Path] = []
+    images: list[tuple[Path, Path | None]] = []  # with the mask, where a list names it
     for place in places[split]:
-        images += _read_list(place, base) if place.is_file() else list_images(place, recursive=True)
+        if place.is_file():
+            images += _read_list(place, base)
+        else:
+            images += [(image, None) for image in list_images(place, recursive=True)]
     folders: dict[Path, tuple[Path, dict[str, Path], str]] = {}
     records = []
-    for image in images:
+    for image, mask in images:
         if image.parent not in folders:
             masks, prefix = _mask_folder(base, image.parent, masks_dir)
             folders[image.parent] = masks, _masks_by_stem(masks), prefix
         masks, by_stem, prefix = folders[image.parent]
-        label = by_stem.get(image.stem, masks / f"{image.stem}.png")
-        records.append(Record(image, label, f"{prefix}{image.stem}"))
+        label = mask or by_stem.get(image.stem, masks / f"{image.stem}.png")
+        key = f"{prefix}{image.stem}"
+        if mask is not None and mask.is_relative_to(base / masks_dir):
+            key = mask.relative_to(base / masks_dir).with_suffix("").as_posix()
+        records.append(Record(image, label, key))
     if split == "test" and not any(record.label and record.label.is_file() for record in records):
         return [record._replace(label=None) for record in records]
     return records
@@ -227,25 +252,32 @@ def _masks_by_stem(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(found, key=lambda path: path.suffix.lower() == ".png")}
 
 
-def _read_list(file: Path, base: Path) -> list[Path]:
-    """Return the images that a text file lists, one per line, relative to it or to the root."""
+def _read_list(file: Path, base: Path) -> list[tuple[Path, Path | None]]:
+    """Return the images that a text file lists, one per line, relative to it or to the root, and masks behind tabs."""
     try:
         lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             "cannot be read as a list of images", where=file, remedy="save it as UTF-8 text"
         ) from error
-    images = []
+    images: list[tuple[Path, Path | None]] = []
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
-        candidates = [_joined(root, line) for root in (file.parent, base)]
-        image = next((path for path in candidates if path.is_file()), None)
-        if image is None:
-            raise DataError(
-                f"line {number} names {line}, which does not exist",
-                where=file,
-                remedy=f"paths are relative to {file.parent} or {base}",
-            )
-        images.append(image)
+        name, _, mask = (part.strip() for part in line.partition("\t"))
+        image = _existing(name, file, base, number)
+        images.append((image, _existing(mask, file, base, number) if mask else None))
     return images
+
+
+def _existing(name: str, file: Path, base: Path, number: int) -> Path:
+    """Return the file that a line of a list names."""
+    candidates = [_joined(root, name) for root in (file.parent, base)]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise DataError(
+            f"line {number} names {name}, which does not exist",
+            where=file,
+            remedy=f"paths are relative to {file.parent} or {base}",
+        )
+    return found

@@ -10,7 +10,7 @@ import torch
 
 from roadseg.errors import OutputError, RecipeError, WeightsError
 from roadseg.media import atomic_path
-from roadseg.recipes import Recipe
+from roadseg.recipes import Recipe, VideoPrediction
 from roadseg.recipes.changes import changes
 
 __all__ = ["check_same_recipe", "load_state", "save_state"]
@@ -52,7 +52,7 @@ def load_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def check_same_recipe(saved: str, recipe: Recipe, path: Path) -> None:
+def check_same_recipe(saved: str, recipe: Recipe | VideoPrediction, path: Path) -> None:
     """Refuse to go on with a recipe that trains something else than the run did so far.
 
     Args:

@@ -51,6 +51,12 @@ class World:
         dist.all_gather_object(values, value)
         return values
 
+    def any_of(self, *wishes: bool) -> tuple[bool, ...]:
+        """Return for each wish whether any process has it: all must do the same in the same step."""
+        if self.size == 1:
+            return wishes
+        return tuple((self.sum(torch.tensor(wishes, dtype=torch.int32)) > 0).tolist())
+
     def wait(self) -> None:
         """Return when every process is here."""
         if self.size > 1:

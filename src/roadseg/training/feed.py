@@ -14,6 +14,7 @@ from roadseg.data import (
     EpochPlan,
     MixedDataset,
     RoadDataset,
+    Sample,
     Shuffled,
     Source,
     StepSampler,
@@ -105,7 +106,7 @@ class Feed:
         """Optimizer steps of an epoch."""
         return StepSampler.steps_per_epoch(len(self.plan), self.recipe.batch_size)
 
-    def loader(self, steps: range) -> Loader:
+    def loader(self, steps: range) -> Loader[Sample]:
         """Return the batches of some steps, for this process.
 
         Raises:

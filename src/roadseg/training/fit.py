@@ -6,10 +6,8 @@ interrupted and resumed ends bit for bit like one that was not, and so does one 
 
 import itertools
 import json
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,6 +40,7 @@ from roadseg.training.parallel import Shards, lost_process, place, replicate
 from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
 from roadseg.training.start import start_from
+from roadseg.training.stopping import stop_on_signal
 from roadseg.training.validation import Validation, validate
 from roadseg.training.watch import LossWatch
 
@@ -195,10 +194,10 @@ class Run:
         self.report.started(self.step, self.steps)
         started = saved = time.monotonic()
         before, cpu_before = self.seconds, self.cpu_seconds - cpu_seconds()
-        with self.feed.loader(range(self.step, until)) as loader, _stop_on_signal() as stopping:
+        with self.feed.loader(range(self.step, until)) as loader, stop_on_signal() as stopping:
             batches = iter(loader)
             while self.step < until:
-                stop, save = self._agreed(stopping[0], time.monotonic() - saved > SAVE_SECONDS)
+                stop, save = self.world.any_of(stopping[0], time.monotonic() - saved > SAVE_SECONDS)
                 if stop:
                     break
                 if save:
@@ -266,7 +265,7 @@ class Run:
                 value += loss.detach()
         return self.world.sum(value)
 
-    def _validate(self, epoch: int, lr: float, loader: Loader) -> None:
+    def _validate(self, epoch: int, lr: float, loader: Loader[Sample]) -> None:
         """Score the validation split, note the scores, keep the weights."""
         times = loader.take_times()
         row: dict[str, Any] = {
@@ -355,30 +354,3 @@ class Run:
         return learning_rate(
             self.recipe.schedule, self.recipe.optim.lr, self.step, self.steps, self.steps_per_epoch
         )
-
-    def _agreed(self, *wishes: bool) -> tuple[bool, ...]:
-        """Return for each wish whether any process has it: all must do the same in the same step."""
-        if self.world.size == 1:
-            return wishes
-        return tuple((self.world.sum(torch.tensor(wishes, dtype=torch.int32)) > 0).tolist())
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[list[bool]]:
-    """Turn the first interrupt or termination signal into a flag, so that a step is never left half done."""
-    flag = [False]
-
-    def handle(_number: int, _frame: object) -> None:
-        flag[0] = True
-        signal.signal(signal.SIGINT, before[signal.SIGINT])  # a second Ctrl-C stops at once
-
-    try:
-        before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: the caller's signals are its own affair
-        yield flag
-        return
-    try:
-        yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -19,10 +19,10 @@ from roadseg.inference import WeightsCard, save_package
 from roadseg.labels import LabelSpace
 from roadseg.media import atomic_path, write_json
 from roadseg.media.run_files import BEST, LAST, METRICS, RESULT, RUN
-from roadseg.recipes import Recipe
+from roadseg.recipes import Recipe, VideoPrediction
 from roadseg.training.distributed import World
 
-__all__ = ["Journal", "cpu_seconds"]
+__all__ = ["Journal", "append_metrics", "cpu_seconds", "keep_metrics_until", "write_run"]
 
 
 class Journal:
@@ -49,7 +49,7 @@ class Journal:
         """Note the plan; lines after the step are dropped, because the run will write them again."""
         if self.silent:
             return
-        _write_run(
+        write_run(
             self.out / RUN,
             self.recipe,
             self.world.device,
@@ -57,14 +57,14 @@ class Journal:
             steps=steps,
             steps_per_epoch=steps_per_epoch,
         )
-        _keep_metrics_until(self.out / METRICS, step)
+        keep_metrics_until(self.out / METRICS, step)
         (self.out / RESULT).unlink(missing_ok=True)
 
     def note(self, row: Mapping[str, Any]) -> None:
         """Append a line to the scores."""
         if self.silent:
             return
-        _append_metrics(self.out / METRICS, row)
+        append_metrics(self.out / METRICS, row)
         if self.board is not None:
             _write_board(self.board, row)
 
@@ -129,13 +129,13 @@ def cpu_seconds() -> float:
     return round(times.user + times.system + times.children_user + times.children_system, 1)
 
 
-def _append_metrics(path: Path, row: Mapping[str, Any]) -> None:
+def append_metrics(path: Path, row: Mapping[str, Any]) -> None:
     """Append one line of JSON."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
-def _keep_metrics_until(path: Path, step: int) -> None:
+def keep_metrics_until(path: Path, step: int) -> None:
     """Drop the lines after a step: a resumed run writes them again."""
     if not path.exists():
         return
@@ -148,8 +148,14 @@ def _keep_metrics_until(path: Path, step: int) -> None:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
-def _write_run(
-    path: Path, recipe: Recipe, device: torch.device, world: int, *, steps: int, steps_per_epoch: int
+def write_run(
+    path: Path,
+    recipe: Recipe | VideoPrediction,
+    device: torch.device,
+    world: int,
+    *,
+    steps: int,
+    steps_per_epoch: int,
 ) -> None:
     """Write ``run.json``: the resolved recipe, versions, device, and the code's commit where there is one."""
     packages = ("roadseg", "torch", "torchvision", "numpy", "pillow")

@@ -3,7 +3,7 @@
 import math
 from typing import assert_never
 
-from roadseg.recipes import Cosine, Poly, RescaledPoly, Schedule, Step
+from roadseg.recipes import Cosine, Milestones, Poly, RescaledPoly, Schedule, Step
 
 __all__ = ["learning_rate"]
 
@@ -12,7 +12,7 @@ def learning_rate(schedule: Schedule, peak: float, step: int, steps: int, steps_
     """Return the learning rate of a step; a pure function, so that nothing needs restoring on resume.
 
     During the warm-up the rate grows linearly, from above zero to just below the peak. `Poly` and `Cosine` then spread
-    over the steps that are left; `RescaledPoly` and `Step` count epochs from the start of the run, as their formulas do.
+    over the steps that are left; `RescaledPoly`, `Step` and `Milestones` count epochs from the start of the run, as their formulas do.
     The last step of a run has a rate above zero: progress is taken at the beginning of a step or an epoch.
 
     Args:
@@ -41,6 +41,8 @@ def learning_rate(schedule: Schedule, peak: float, step: int, steps: int, steps_
             return peak * (final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2)
         case Step():
             return float(peak * schedule.factor ** (epoch // schedule.every))
+        case Milestones():
+            return float(peak * schedule.factor ** sum(epoch >= each for each in schedule.epochs))
         case _:
             assert_never(schedule)
 

@@ -24,6 +24,7 @@ from roadseg.recipes.spec.optim import (
     SGD,
     AdamW,
     Cosine,
+    Milestones,
     Optimizer,
     Poly,
     RAdam,
@@ -42,6 +43,7 @@ from roadseg.recipes.spec.plan import (
     Synthetic,
 )
 from roadseg.recipes.spec.sampling import Balanced, ClassUniform, RareClass, Sampling, Shuffle
+from roadseg.recipes.spec.video import FrameNetwork, FrameWeights, VideoPrediction, Videos
 
 __all__ = [
     "RMI",
@@ -61,9 +63,12 @@ __all__ = [
     "Engine",
     "Expectation",
     "Focal",
+    "FrameNetwork",
+    "FrameWeights",
     "ImageWeighted",
     "Loss",
     "Lovasz",
+    "Milestones",
     "Model",
     "Ohem",
     "Optimizer",
@@ -79,4 +84,6 @@ __all__ = [
     "Shuffle",
     "Step",
     "Synthetic",
+    "VideoPrediction",
+    "Videos",
 ]

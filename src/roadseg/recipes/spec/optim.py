@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SGD", "AdamW", "Cosine", "Optimizer", "Poly", "RAdam", "RescaledPoly", "Schedule", "Step"]
+__all__ = [
+    "SGD",
+    "AdamW",
+    "Cosine",
+    "Milestones",
+    "Optimizer",
+    "Poly",
+    "RAdam",
+    "RescaledPoly",
+    "Schedule",
+    "Step",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,4 +160,19 @@ class Step:
     warmup: float = 0.0
 
 
-Schedule = Poly | RescaledPoly | Cosine | Step
+@dataclass(frozen=True, kw_only=True)
+class Milestones:
+    """``lr``, multiplied by ``factor`` at each of some epochs, after a linear warm-up.
+
+    Attributes:
+        epochs: Epochs, counted from 0, from which the rate is lower.
+        factor: What the rate is multiplied by.
+        warmup: Part of all steps, 0..1, in which the rate grows linearly from zero.
+    """
+
+    epochs: tuple[int, ...]
+    factor: float = 0.1
+    warmup: float = 0.0
+
+
+Schedule = Poly | RescaledPoly | Cosine | Step | Milestones

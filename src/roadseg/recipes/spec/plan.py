@@ -19,6 +19,7 @@ __all__ = [
     "Preprocess",
     "Recipe",
     "Synthetic",
+    "plain",
 ]
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -89,7 +90,8 @@ class AutoLabels:
     Attributes:
         root: Their folder.
         split: The split whose images they belong to.
-        threshold: Where the confidence is lower, 0..1, the network's label is ignored.
+        threshold: Where the confidence is lower, 0..1, the network's label is ignored; or a ``.toml`` file of such numbers
+            by class, as `roadseg autolabel` writes it.
         window: Rows and columns ``(top, left, bottom, right)``, the last two excluded, outside which it is ignored; None
             for nowhere.
         merge: Names of classes that a pixel gets where the network or the stored label says so: the stored one counts
@@ -98,7 +100,7 @@ class AutoLabels:
 
     root: str
     split: str = "train_extra"
-    threshold: float = 0.5
+    threshold: float | str = 0.5
     window: tuple[int, int, int, int] | None = None
     merge: tuple[str, ...] = ()
 
@@ -251,10 +253,15 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values; every union member names its class under ``kind``."""
-        plain = _plain(self)
-        if not isinstance(plain, dict):  # pragma: no cover - a dataclass always becomes a dict
-            raise TypeError(type(plain))
-        return plain
+        return plain(self)
+
+
+def plain(plan: Any) -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+    """Return a plan as plain JSON values; the dataclasses in it name their class under ``kind``."""
+    values = _plain(plan)
+    if not isinstance(values, dict):  # pragma: no cover - a dataclass always becomes a dict
+        raise TypeError(type(values))
+    return values
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is untyped by nature
