@@ -12,7 +12,7 @@ from roadseg.errors import RoadsegError
 from roadseg.labels import LabelSpace, space
 from roadseg.recipes import Balanced, Data, Recipe
 from roadseg.training.feed import balanced
-from roadseg.training.parts import Place, named, places
+from roadseg.training.parts import Place, further_places, named, places
 
 __all__ = ["PartPlan", "attempt", "look_at", "steps_per_epoch", "target_of"]
 
@@ -87,6 +87,10 @@ def attempt(act: Any, missing: list[str]) -> Any:  # noqa: ANN401 - what it retu
 def look_at(recipe: Recipe, missing: list[str]) -> tuple[PartPlan, ...]:
     """Look at a recipe's data sets; what is wrong with them becomes lines in ``missing``."""
     found: tuple[Place, ...] = attempt(partial(places, recipe.data), missing) or ()
+    for place in () if found else further_places(recipe.data):
+        attempt(
+            partial(open_source, place.root), missing
+        )  # the first is not named; the others may be missing too
     opened = [attempt(partial(open_source, place.root), missing) for place in found]
     sources = _translated(opened, recipe.data.to, missing)
     here = [source for source in sources if source is not None]

@@ -10,7 +10,7 @@ from roadseg.data.joint import joined
 from roadseg.errors import RecipeError
 from roadseg.recipes import Data
 
-__all__ = ["Part", "Place", "named", "open_parts", "places"]
+__all__ = ["Part", "Place", "further_places", "named", "open_parts", "places"]
 
 _SPLITS = re.compile(r"(?P<root>.+?)@(?P<train>[^@/\\]*)(?:@(?P<val>[^@/\\]*))?")
 
@@ -58,7 +58,12 @@ def places(data: Data) -> tuple[Place, ...]:
             "no data is given to train on",
             remedy="add --data FOLDER; `roadseg data synth FOLDER` renders some when you have none",
         )
-    return (Place(data.root, data.train, data.val), *(_place(text, data) for text in data.parts))
+    return (Place(data.root, data.train, data.val), *further_places(data))
+
+
+def further_places(data: Data) -> tuple[Place, ...]:
+    """Return where the data sets after the first lie."""
+    return tuple(_place(text, data) for text in data.parts)
 
 
 def open_parts(data: Data) -> tuple[Part, ...]:
