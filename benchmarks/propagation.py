@@ -43,7 +43,7 @@ Counts = dict[tuple[str, int, str], Confusion]
 def main() -> None:
     """Measure, and print."""
     options = arguments()
-    clips = find_sequences(options.root, options.labels, split=options.split)
+    clips = find_sequences(options.root, options.labels, split=options.split, space=options.space)
     teacher = None
     if options.teacher:
         teacher = roadseg.load() if options.teacher == "default" else roadseg.load(options.teacher)
@@ -69,6 +69,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("root")
     parser.add_argument("--labels")
+    parser.add_argument("--space", help="label space of the label files of a plain folder")
     parser.add_argument("--split", default="train")
     parser.add_argument("--motion", nargs="+", default=["copy", "dis"], help="as for roadseg propagate")
     parser.add_argument("--frames", type=int, default=5, help="farthest neighbor")

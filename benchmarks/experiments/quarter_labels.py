@@ -39,7 +39,7 @@ def plan(name: str, seed: int, *parts: str) -> Recipe:
         data=recipes.Data(root="data/quarter.yaml", train="train", val="", parts=parts),
         preprocess=recipes.Preprocess(short_side=480),
         augment=dataclasses.replace(base.augment, crop=(224, 288)),
-        steps=500,
+        steps=400,
         seed=seed,
         expects=(),
     )

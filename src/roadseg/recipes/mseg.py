@@ -379,7 +379,7 @@ def oracle_voc() -> Recipe:
         torchrun --nproc-per-node 8 -m roadseg train hrnet-mseg.voc
 
     Whether MSeg took the 1464 images of the challenge or the 10 582 that were labeled later is not stated; here the
-    latter, which a score of 77.8 needs.
+    latter: 77.8 would be much for the former.
     """
     data = Data(root="data/voc", train="trainaug", space="voc-21", images=10_582)
     return _oracle("voc", data, "VOC 2012 val", 77.8)
