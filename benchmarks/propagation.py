@@ -10,14 +10,16 @@ From every ``--every``-th labeled frame the labels go to the neighbors on both s
 it, and are compared with the neighbor's own. "kept" counts only the pixels that the check of occlusions leaves, and says how
 many those are.
 
-With ``--teacher``, a network says how well pictures and labels fit each other: the mIoU of what it sees in the picture, taken
-as the truth, and the label. A joint pair has the moved picture, a label-only pair the real frame. A network that knows the
-true labels of real frames by heart would favor those, so its row "true labels" is the height of the bar.
+How well pictures and labels fit each other is measured twice, for the moved picture (joint) and for the real frame
+(label-only): by the contrast at borders between labels, the mean change of gray there over that of all pixels; and with
+``--teacher`` by a network, as the mIoU of what it sees in the picture, taken as the truth, and the label. A network that knows
+the true labels of real frames by heart favors those, so its row "true labels" is the height of the bar.
 
 Prints JSON on stdout and a table on stderr.
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,10 +36,11 @@ from roadseg.data import Record
 from roadseg.data.sequences import Clips, Sequence, find_sequences
 from roadseg.inference import Predictor
 from roadseg.labeling.motion import open_motion
-from roadseg.labeling.propagation import Propagated, Way, propagate
+from roadseg.labeling.propagation import Propagated, Way, propagate, reachable
 from roadseg.metrics import Confusion, Scores
 
 Counts = dict[tuple[str, int, str], Confusion]
+Contrasts = dict[tuple[str, int, str], list[float]]
 
 
 def main() -> None:
@@ -49,6 +52,7 @@ def main() -> None:
         teacher = roadseg.load() if options.teacher == "default" else roadseg.load(options.teacher)
         teacher = teacher.to(clips.source.target)
     counts: Counts = {}
+    contrasts: Contrasts = {}
     starts = [
         (sequence, number)
         for sequence in clips.sequences
@@ -56,8 +60,8 @@ def main() -> None:
     ]
     for name in options.motion:
         for sequence, number in track(starts, f"{name:12}", console=console()):
-            measure(clips, sequence, number, name, options.frames, teacher, counts)
-    report = summary(counts, clips, options, len(starts))
+            measure(clips, sequence, number, name, options.frames, teacher, counts, contrasts)
+    report = summary(counts, contrasts, clips, options, len(starts))
     title = f"# {options.title}\n\nWritten by `benchmarks/propagation.py`, which says what is measured:\n\n    {command()}"
     deliver(report, table(report), json_file=options.json, table_file=options.table, title=title)
 
@@ -89,6 +93,7 @@ def measure(
     frames: int,
     teacher: Predictor | None,
     counts: Counts,
+    contrasts: Contrasts,
 ) -> None:
     """Propagate from one frame, and add up what came out at every distance."""
     ignore = clips.source.target.ignore
@@ -104,6 +109,12 @@ def measure(
         truth = read(sequence.labels[found.number])
         count(found.offset, "all", truth, found.label)
         count(found.offset, "kept", truth, np.where(found.occluded, ignore, found.label))
+        for kind, picture, label in (
+            ("joint", found.image, found.label),
+            ("label-only", found.real, found.label),
+            ("true labels", found.real, truth),
+        ):
+            contrasts.setdefault((motion, abs(found.offset), kind), []).append(contrast(picture, label))
         if teacher is not None:
             count(found.offset, "joint", np.asarray(teacher(found.image).labels), found.label)
             seen = np.asarray(teacher(found.real).labels)
@@ -111,14 +122,22 @@ def measure(
             count(found.offset, "true labels", seen, truth)
 
 
+def contrast(picture: NDArray[np.uint8], label: NDArray[Any]) -> float:
+    """Return the mean change of gray between neighbors of different labels, over that of all neighbors."""
+    gray = picture.mean(axis=2)
+    changes = np.concatenate([np.abs(np.diff(gray, axis=axis)).ravel() for axis in (0, 1)])
+    borders = np.concatenate([(np.diff(label.astype(int), axis=axis) != 0).ravel() for axis in (0, 1)])
+    return float(changes[borders].mean() / changes.mean())
+
+
 def labeled(
     sequence: Sequence, number: int, motion: str, frames: int, ignore: int, read: Any
 ) -> Iterator[Propagated]:
     """Yield the neighbors that have labels of their own; what is occluded is marked, and keeps its label."""
-    reach = [
-        offset for offset in range(-frames, frames + 1) if number + offset * sequence.step in sequence.labels
-    ]
     way = Way(opened(motion), check=True, ignore=ignore)
+    near = [offset for side in (1, -1) for offset in range(side, side * (frames + 1), side)]
+    near = [offset for offset in near if number + offset * sequence.step in sequence.labels]
+    reach = reachable(sequence, number, near, way)
     plain = Way(opened(motion), ignore=ignore)
     checked = propagate(sequence, number, reach, way, read_label=read)
     unchecked = propagate(sequence, number, reach, plain, read_label=read)
@@ -136,7 +155,9 @@ def opened(motion: str) -> Any:
     return _opened[motion]
 
 
-def summary(counts: Counts, clips: Clips, options: argparse.Namespace, starts: int) -> dict[str, Any]:
+def summary(
+    counts: Counts, contrasts: Contrasts, clips: Clips, options: argparse.Namespace, starts: int
+) -> dict[str, Any]:
     """Return all figures."""
     rows = []
     for (motion, offset, kind), confusion in sorted(counts.items()):
@@ -164,6 +185,10 @@ def summary(counts: Counts, clips: Clips, options: argparse.Namespace, starts: i
         "sequences": len(clips.sequences),
         "starts": starts,
         "rows": rows,
+        "contrasts": [
+            {"motion": motion, "offset": offset, "kind": kind, "contrast": float(np.mean(values))}
+            for (motion, offset, kind), values in sorted(contrasts.items())
+        ],
     }
 
 
@@ -174,15 +199,24 @@ def table(report: dict[str, Any]) -> str:
     found = {(row["motion"], row["kind"], row["offset"]): row for row in rows}
     lines = ["mIoU in percent by distance in frames:", "", head("", offsets)]
     for motion, kind in dict.fromkeys((row["motion"], row["kind"]) for row in rows):
+        if (motion, kind) == ("copy", "kept"):
+            continue  # where nothing moves, all is consistent
         cells = [found.get((motion, kind, offset)) for offset in offsets]
         lines.append(line(f"{motion}, {WORDS[kind]}", [percent(cell and cell["miou"]) for cell in cells]))
         if kind == "kept":
             lines.append(line(f"{motion}, share kept", [percent(cell and cell["kept"]) for cell in cells]))
+    fits = {(row["motion"], row["kind"], row["offset"]): row["contrast"] for row in report["contrasts"]}
+    lines += ["", "Contrast at borders between labels:", "", head("", offsets)]
+    for motion, kind in dict.fromkeys(key[:2] for key in fits):
+        values = [fits.get((motion, kind, offset)) for offset in offsets]
+        lines.append(
+            line(f"{motion}, {WORDS[kind]}", ["" if value is None else f"{value:.2f}" for value in values])
+        )
     for offset in sorted({1, offsets[len(offsets) // 2], offsets[-1]} & set(offsets)):
         columns = [
             key
             for key in dict.fromkeys((row["motion"], row["kind"]) for row in rows)
-            if key[1] in ("all", "kept")
+            if key[1] in ("all", "kept") and key != ("copy", "kept")
         ]
         lines += [
             "",
@@ -201,9 +235,9 @@ def table(report: dict[str, Any]) -> str:
 WORDS = {
     "all": "all pixels",
     "kept": "kept pixels",
-    "joint": "fit of label and moved picture",
-    "label-only": "fit of label and real frame",
-    "true labels": "fit of true label and real frame",
+    "joint": "labels on the moved picture",
+    "label-only": "labels on the real frame",
+    "true labels": "true labels on the real frame",
 }
 
 
@@ -223,9 +257,13 @@ def percent(value: float | None) -> str:
 
 
 def command() -> str:
-    """Return the command line without the folders of a machine."""
-    words = ["python", "benchmarks/propagation.py", *sys.argv[1:]]
-    return " ".join(word for word in words if not word.startswith("/"))
+    """Return the command line, without where its output went."""
+    words = sys.argv[1:]
+    for option in ("--json", "--table", "--title"):
+        if option in words:
+            at = words.index(option)
+            del words[at : at + 2]
+    return shlex.join(["python", "benchmarks/propagation.py", *words])
 
 
 def console() -> Any:
