@@ -220,3 +220,13 @@ def test_coarse_labels_are_replaced_for_boosted_sampling(run, tmp_path, plans):
     recipe = json.loads(Path("run/run.json").read_text())["recipe"]
     assert recipe["sampling"]["boost"]
     assert recipe["data"]["autolabels"]["threshold"] == "pseudo/thresholds.toml"
+
+
+def test_the_data_set_itself_is_not_filled(run, painted_camvid, colors):
+    before = sorted(painted_camvid.iterdir())
+    result = run(
+        "autolabel", "--data", painted_camvid, "-o", painted_camvid, "--weights", colors, "--device", "cpu"
+    )
+    assert result.code == 2
+    assert "is the data set itself" in result.err
+    assert sorted(painted_camvid.iterdir()) == before

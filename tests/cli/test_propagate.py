@@ -235,3 +235,14 @@ def test_distances():
     for text in ("", "1..", "a", "-1", "1..1000"):
         with pytest.raises(InputError, match="--frames"):
             parse_frames(text)
+
+
+def test_folders_of_other_data_are_left_alone(run, film):
+    result = run(*_arguments(film, "-o", film / "images"))
+    assert result.code == 2
+    assert "is where the frames are" in result.err
+    (film / "data.yaml").write_text("train: images", encoding="utf-8")
+    result = run(*_arguments(film, "-o", film))
+    assert result.code == 2
+    assert "did not write" in result.err
+    assert (film / "data.yaml").read_text(encoding="utf-8") == "train: images"

@@ -135,3 +135,22 @@ def test_where_known_flow_is():
     frame = Path("/a/leftImg8bit_sequence/train/ulm/ulm_000001_000009_leftImg8bit.png")
     assert flow_file(frame) == Path("/a/flow/train/ulm/ulm_000001_000009_flow.npz")
     assert flow_file(Path("/a/val/0016E5_07959.png")) is None
+
+
+def test_sequences_of_one_name_are_refused(tmp_path):
+    for drive in ("a", "b"):
+        for number in range(2):
+            save(tmp_path / drive / "images" / f"{number}.png", PICTURE)
+            save(tmp_path / drive / "masks" / f"{number}.png", IDS)
+    data = tmp_path / "set" / "data.yaml"
+    data.parent.mkdir()
+    data.write_text("names: [road]\ntrain: [../a/images, ../b/images]\n", encoding="utf-8")
+    with pytest.raises(DataError, match="2 sequences named"):
+        find_sequences(data)
+
+
+def test_label_spaces_with_gaps_are_refused(tmp_path):
+    save(tmp_path / "frames" / "1.png", PICTURE)
+    save(tmp_path / "masks" / "1.png", IDS)
+    with pytest.raises(LabelError, match="without gaps"):
+        find_sequences(tmp_path / "frames", tmp_path / "masks", space="coco-panoptic")

@@ -1,6 +1,7 @@
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -9,8 +10,8 @@ from hypothesis import strategies as st
 from roadseg.data import open_source
 from roadseg.data.records import Record
 from roadseg.data.subset import divide, sequence_of, write_subset
-from roadseg.errors import DataError, RecipeError
-from tests.fakes import fake_camvid, fake_cityscapes
+from roadseg.errors import DataError, OutputError, RecipeError
+from tests.fakes import fake_camvid, fake_cityscapes, save
 
 
 def records(count, sequences=3):
@@ -106,3 +107,32 @@ def test_damaged_files(tmp_path, change, message):
     file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | change))
     with pytest.raises(DataError, match=message):
         open_source(file).find("train")
+
+
+def test_the_data_set_itself_is_not_overwritten(tmp_path):
+    camvid = open_source(fake_camvid(tmp_path / "camvid"))
+    file = tmp_path / "half.yaml"
+    write_subset(file, str(tmp_path / "camvid"), camvid, "train", 0.5)
+    before = file.read_bytes()
+    with pytest.raises(OutputError, match="is the data set itself"):
+        write_subset(file, str(file), open_source(file), "train", 0.5)
+    assert file.read_bytes() == before
+
+
+def test_names_that_yaml_reads_otherwise_stay_names(tmp_path):
+    root = tmp_path / "odd: data"
+    for name in ("no", "0001"):
+        for number in range(2):
+            save(root / "images" / name / f"{number}.png", np.zeros((4, 4, 3), np.uint8))
+            save(root / "masks" / name / f"{number}.png", np.zeros((4, 4), np.uint8))
+    (root / "data.yaml").write_text(
+        'names: [road]\ntrain: images\nsplits: {"no": images/no, "0001": images/0001}\n', encoding="utf-8"
+    )
+    source = open_source(root)
+    write_subset(tmp_path / "half.yaml", str(root), source, "no+0001", 0.5)
+    half = open_source(tmp_path / "half.yaml")
+    assert half.splits == ("train", "no", "0001", "no-rest", "0001-rest")
+    assert [len(half.find(split)) for split in half.splits] == [4, 1, 1, 1, 1]
+    assert half.base_splits == source.base_splits == ("train",)
+    write_subset(tmp_path / "part.yaml", str(root), source, "train", 0.5)
+    assert open_source(tmp_path / "part.yaml").base_splits == ("train", "train-rest")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from roadseg.data import open_source, with_autolabels
+from roadseg.data.thresholds import Thresholds
 from roadseg.errors import DataError, LabelError, OutputError, RecipeError
 from roadseg.inference.pipeline import Shard
 from roadseg.labeling.agreement import Teachers
@@ -279,3 +280,23 @@ def test_the_preview_hatches_what_is_ignored(camvid, tmp_path):
     assert set(np.unique(drawn[:8])) == {100, 164}
     assert [record.key for record in spread(records, 1)] == ["1"]
     assert spread(records, 9) == records
+
+
+def test_a_folder_of_other_data_is_left_alone(photos, tmp_path):
+    mask = save(tmp_path / "mine" / "masks" / "3.png", np.full(SIZE, 7, dtype=np.uint8))
+    before = mask.read_bytes()
+    with pytest.raises(OutputError, match="holds masks"):
+        autolabel(teacher(CAMVID), pictures(photos), "train", tmp_path / "mine")
+    assert mask.read_bytes() == before
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["masks"]
+
+
+def test_a_space_with_gaps_is_refused():
+    with pytest.raises(LabelError, match="without gaps"):
+        Teachers.of(teacher(space("cityscapes-19")), space("cityscapes"))
+
+
+def test_thresholds_of_other_classes_are_refused(photos, tmp_path):
+    other = Thresholds.of(0.5, space("cityscapes-19"))
+    with pytest.raises(LabelError, match="thresholds are those of cityscapes-19"):
+        autolabel(teacher(CAMVID), pictures(photos), "train", tmp_path / "out", thresholds=other)

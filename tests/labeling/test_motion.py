@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +131,9 @@ def test_motion_names():
         "dis:512",
         "known",
     ]
+
+
+def test_without_opencv_the_remedy_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(RecipeError, match=r"dense inverse search needs OpenCV.*pip install"):
+        open_motion("dis")

@@ -1,10 +1,13 @@
 import numpy as np
 import pytest
 
+from roadseg.data.sequences import flow_file
+from roadseg.data.synth import read_flow
 from roadseg.data.triplets import find_videos
 from roadseg.errors import DataError
 from roadseg.labeling.motion import Copy, Known
 from roadseg.labeling.motion_scores import moved, score_motion, triples
+from tests.fakes import save
 from tests.videos import PAN, panned, texture
 
 
@@ -50,3 +53,30 @@ def test_moved_pictures_come_from_where_the_flow_points():
     flow[..., 0] = 2
     assert np.array_equal(moved(picture, flow)[:, :-2], picture[:, 2:])
     assert np.array_equal(moved(picture, flow)[:, -2:], picture[:, [-1, -1]])
+
+
+def test_frames_that_no_window_fits_in_are_told(tmp_path):
+    for number in range(3):
+        save(tmp_path / "val" / f"{number}.png", texture(number, (8, 40)))
+    scores, failures = score_motion(Copy(), triples(find_videos(tmp_path, "val"), 1))
+    assert scores is None
+    assert "40x8, too small" in str(failures[0])
+
+
+def test_flow_that_is_valid_nowhere_has_no_error(chosen):
+    file = flow_file(chosen[0].before)
+    flow, valid = read_flow(file)
+    np.savez(file, flow=flow, valid=np.zeros_like(valid))
+    assert score_motion(Copy(), chosen[:1])[0].epe is None
+
+
+@pytest.mark.parametrize("content", [b"no archive", None])
+def test_damaged_flow_is_told(chosen, content):
+    file = flow_file(chosen[0].before)
+    if content is None:
+        np.savez(file, flow=np.zeros((2, 2, 2), np.float32), valid=np.ones((2, 2), bool))
+    else:
+        file.write_bytes(content)
+    scores, failures = score_motion(Copy(), chosen[:1])
+    assert scores is None
+    assert file.name in str(failures[0])

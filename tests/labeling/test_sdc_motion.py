@@ -1,13 +1,16 @@
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from roadseg.errors import DataError, WeightsError
-from roadseg.inference.motion_weights import load_motion, save_motion
+from roadseg.inference.motion_weights import MotionCard, load_motion, save_motion
 from roadseg.labeling.motion import Step, open_motion
 from roadseg.labeling.sdc_motion import SdcMotion, dis_flow
+from roadseg.models.bundled import CARD_KEY
 from roadseg.models.sdcnet import SDCNet2D
 from roadseg.recipes import FrameNetwork
 from roadseg.training.motion_start import fresh_network, motion_card
@@ -80,3 +83,13 @@ def test_other_weights_are_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b'\\"kind\\": \\"motion\\"', b'\\"kind\\": \\"nothin\\"'))
     with pytest.raises(WeightsError, match="no weights of motion"):
         SdcMotion(path)
+
+
+@pytest.mark.parametrize("card", [[], {"kind": "motion", "format": 1, "width": "wide"}])
+def test_a_damaged_card_is_told(tmp_path, card):
+    file = tmp_path / "net.safetensors"
+    if card:
+        card = {**MotionCard(reconstruction=False, width=1.0, flow="dis").to_json(), **card}
+    save_file({"x": torch.zeros(1)}, file, metadata={CARD_KEY: json.dumps(card)})
+    with pytest.raises(WeightsError, match="holds no network that predicts motion"):
+        SdcMotion(file)

@@ -124,3 +124,11 @@ def test_gradients_of_correlation() -> None:
 def test_channel_norm_is_a_length() -> None:
     x = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(2, 2, 3, 3)
     assert torch.equal(channel_norm(x), torch.full((2, 1, 3, 3), 5.0))
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+def test_where_the_flow_is_no_number_nothing_moves(mode: str) -> None:
+    images = torch.arange(12, dtype=torch.float32).view(1, 1, 3, 4)
+    flow = torch.zeros(1, 2, 3, 4)
+    flow[0, 0, 1] = torch.tensor([torch.nan, torch.inf, -torch.inf, 1e30])
+    assert warp(images, flow, mode)[0, 0].tolist() == [[0, 1, 2, 3], [4, 7, 4, 7], [8, 9, 10, 11]]

@@ -123,6 +123,8 @@ def test_flow_that_nothing_computes_is_asked_for(videos, tmp_path):
         train_video_prediction(plan(videos), tmp_path, device="cpu")
     with pytest.raises(RecipeError, match="--data FOLDER"):
         train(plan(Path(), data=Videos()), tmp_path)
+    with pytest.raises(RecipeError, match="validates on 0 frames"):
+        train(plan(videos, data=Videos(root=str(videos), val_frames=0)), tmp_path)
 
 
 def test_rates_fall_at_milestones():

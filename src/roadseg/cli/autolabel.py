@@ -16,7 +16,7 @@ from roadseg.cli.loading import open_predictor
 from roadseg.cli.quality import Care, Quality
 from roadseg.cli.terminal import Flag, Talk, Terminal, duration, percent
 from roadseg.cli.translation import find_target
-from roadseg.errors import DataError, InputError, LabelError, RecipeError
+from roadseg.errors import DataError, InputError, LabelError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from roadseg.data import Source
@@ -116,6 +116,8 @@ class Autolabel:
             )
         if not self.weights:
             raise InputError("no network was given", remedy="name weights with --weights")
+        if self.preview < 0:
+            raise InputError(f"--preview is {self.preview}", remedy="give 0 or more")
         if self.merge and self.data is None:
             raise InputError("--merge needs stored labels", remedy="name their data set with --data")
         if self.calibrate_on is not None and not self.threshold.startswith(_CALIBRATED):
@@ -214,6 +216,10 @@ class _Run:
         if self.command.data is None:
             return None
         source = open_source(self.command.data)
+        if source.root.resolve() == self.command.out.resolve():
+            raise OutputError(
+                "is the data set itself", where=source.root, remedy="choose another folder with -o"
+            )
         target = find_target(self.command.to)
         return source if target is None else source.to(target)
 

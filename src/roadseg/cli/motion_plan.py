@@ -11,6 +11,7 @@ from roadseg.data import StepSampler
 from roadseg.data.triplets import Triplets, find_videos
 from roadseg.errors import RecipeError
 from roadseg.inference import find_weights
+from roadseg.inference.motion import optical_flow
 from roadseg.inference.motion_weights import build_motion
 from roadseg.recipes import FrameNetwork, VideoPrediction
 from roadseg.training.motion_start import motion_card
@@ -24,6 +25,8 @@ def tell_plan(recipe: VideoPrediction, out: Path, terminal: Terminal) -> int:
     triplets = attempt(lambda: _count(recipe), missing) or 0
     if spec.weights is not None:
         attempt(lambda: find_weights(spec.weights or ""), missing)
+    if spec.flow == "dis":
+        attempt(lambda: optical_flow("dense inverse search", "network.flow"), missing)
     parameters = _parameters(spec)
     each = StepSampler.steps_per_epoch(triplets, recipe.batch_size) if triplets else 0
     steps = recipe.steps or recipe.epochs * each

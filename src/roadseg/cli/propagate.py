@@ -3,6 +3,8 @@
 import dataclasses
 import re
 import time
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +13,7 @@ import tyro
 
 from roadseg.cli.entry import explain
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, duration, percent
-from roadseg.errors import DataError, InputError, LabelError
+from roadseg.errors import DataError, InputError, LabelError, OutputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,6 +91,10 @@ class Propagate:
         shard = Shard.from_environment()
         clips = find_sequences(self.sequences, self.labels, split=self.split, space=self.space)
         _check_annotated(clips, self.sequences)
+        if self.out.resolve() in (self.sequences.resolve(), clips.source.root.resolve()):
+            raise OutputError(
+                "is where the frames are", where=self.out, remedy="choose another folder with -o"
+            )
         terminal = self.terminal if shard.rank == 0 else dataclasses.replace(self.terminal, quiet=True)
         motion = open_motion(self.motion, choose_device(shard.device(self.device)))
         ids = written_space(clips.source)
@@ -200,7 +206,7 @@ class _Done:
             raise DataError(
                 "has no frame at the wanted distances from annotated ones",
                 where=where,
-                remedy="ask for nearer --frames, or for both --directions",
+                remedy="ask for nearer --frames, for both --directions, or for a smaller --every",
             )
         more = len(self.failed) - 1
         others = f" (and {more} more annotated frames failed)" if more else ""
@@ -267,16 +273,20 @@ class _Work:
         self.done.kept += len(there) - len(missing)
         self.done.beyond += len(self.offsets) - len(there)
         sheet = self._sheet(sequence, number)
-        neighbors = []
-        for made in propagate(sequence, number, there if sheet else missing, self.way, read_label=self._read):
-            if made.offset in missing:
-                self.pairs.write(sequence, number, made)
-                self.done.written += 1
-                report.update(self._passed())
-            if sheet and made.offset:
-                neighbors.append(made)
+
+        def written() -> "Iterator[Propagated]":
+            wanted = there if sheet else missing
+            for made in propagate(sequence, number, wanted, self.way, read_label=self._read):
+                if made.offset in missing:
+                    self.pairs.write(sequence, number, made)
+                    self.done.written += 1
+                    report.update(self._passed())
+                yield made
+
         if sheet:
-            self._draw(sheet, sequence, number, neighbors)
+            self._draw(sheet, sequence, number, (made for made in written() if made.offset))
+        else:
+            deque(written(), maxlen=0)  # nobody looks at them
 
     def _read(self, label: Path) -> "NDArray[Any]":
         from roadseg.labeling.propagated_set import read_truth
@@ -293,7 +303,7 @@ class _Work:
         )
         return path if wanted else None
 
-    def _draw(self, path: Path, sequence: "Sequence", number: int, neighbors: "list[Propagated]") -> None:
+    def _draw(self, path: Path, sequence: "Sequence", number: int, neighbors: "Iterable[Propagated]") -> None:
         from roadseg.labeling.strips import strip
         from roadseg.labels import label_map
         from roadseg.media import read_image, write_image

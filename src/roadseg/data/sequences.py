@@ -21,7 +21,7 @@ from pathlib import Path
 from roadseg.data.records import Record
 from roadseg.data.source import Source, list_images
 from roadseg.data.sources import open_source
-from roadseg.errors import DataError
+from roadseg.errors import DataError, LabelError
 from roadseg.labels import label_map, space_note
 
 __all__ = ["Clips", "Sequence", "find_sequences", "flow_file", "frame_number", "split_runs"]
@@ -73,7 +73,7 @@ class Clips:
 
     Attributes:
         source: Reads their label files: ``source.read_label(Record(image, label, key))``.
-        sequences: In the order of their names.
+        sequences: In the order of their folders, films and numbers.
     """
 
     source: Source
@@ -94,8 +94,8 @@ def find_sequences(
         space: Label space of the label files of a plain folder of frames.
 
     Raises:
-        DataError: There are no frames, or no labels.
-        LabelError: There is no such label space.
+        DataError: There are no frames, or no labels, or two sequences have one name.
+        LabelError: There is no such label space, or no network can be trained on it.
     """
     folder = Path(root).expanduser()
     truth = None if labels is None else Path(labels).expanduser()
@@ -118,7 +118,26 @@ def find_sequences(
             where=folder,
             remedy="name another --split or folder",
         )
+    _check_usable(clips, folder)
     return clips
+
+
+def _check_usable(clips: Clips, folder: Path) -> None:
+    """Refuse what labels could not be told apart in, or what no network could be trained on."""
+    (name, count), *_ = Counter(each.name for each in clips.sequences).most_common(1)
+    if count > 1:
+        raise DataError(
+            f"has {count} sequences named {name!r} in different folders",
+            where=folder,
+            remedy="rename the frames of one of them, or name one folder at a time",
+        )
+    if not clips.source.target.is_contiguous:
+        raise LabelError(
+            f"label space {clips.source.target.name} does not number its classes from 0 without gaps, so that no network"
+            " could be trained on the labels",
+            where=folder,
+            remedy="describe frames and labels by a data.yaml with space and label_mapping, and give that",
+        )
 
 
 def frame_number(frame: Path) -> int:

@@ -14,6 +14,7 @@ Splits that are not named stay as they are. Pictures and labels are not copied, 
 import json
 import os
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,7 @@ import yaml
 
 from roadseg.data.records import Record
 from roadseg.data.source import Source
-from roadseg.errors import DataError, RecipeError
+from roadseg.errors import DataError, OutputError, RecipeError
 from roadseg.media import write_text
 
 __all__ = ["LOOKS_FOR", "NAME", "REST", "divide", "open_root", "write_subset"]
@@ -36,6 +37,7 @@ REST = "-rest"
 
 _SUFFIXES = (".yaml", ".yml")
 _MARK = "of"
+_LAYOUT = re.compile(r"[\w-]{2,}:")  # a single letter before the colon is a drive, a longer path a path
 
 
 def open_root(root: Path) -> Source | None:
@@ -60,7 +62,7 @@ def open_root(root: Path) -> Source | None:
     from roadseg.data.sources import open_source  # which lists this layout
 
     place = _resolved(root, data[_MARK])
-    if place == str(root.absolute()):
+    if place == os.path.normpath(root.absolute()):
         raise DataError("is a selection of itself", where=root, remedy="name another data set under of")
     source = open_source(place)
     origins = {name: str(parts.get(name, name)) for name in splits}
@@ -70,12 +72,13 @@ def open_root(root: Path) -> Source | None:
             where=root,
             remedy=f"it has {', '.join(source.splits)}",
         )
+    parted = [name for name, origin in origins.items() if origin in source.base_splits]
     return replace(
         source,
         root=root,
         splits=tuple(dict.fromkeys((*source.splits, *splits))),
         list_split=partial(_list_split, root, source, splits, origins),
-        base_splits=(),
+        base_splits=tuple(dict.fromkeys((*source.base_splits, *parted))),
     )
 
 
@@ -147,23 +150,25 @@ def write_subset(
     Raises:
         DataError: There is no such split, or the file is not called ``.yaml``.
         RecipeError: As for `divide`.
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, or is the data set itself.
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise DataError(
             "has no name for a data set file", where=path, remedy="give a name that ends in .yaml"
         )
+    if path.resolve() == source.root.resolve():
+        raise OutputError("is the data set itself", where=path, remedy="give the selection another name")
     found: dict[str, list[Record]] = {}
     for part in split.split("+"):
         found[part], found[f"{part}{REST}"] = divide(source.find(part), share, seed, by_sequence=by_sequence)
     lines = [
         f"# {share:g} of {split}, seed {seed}",
-        f"of: {json.dumps(_absolute(spec), ensure_ascii=False)}",
+        f"of: {_quoted(_absolute(spec))}",
         "splits:",
     ]
     for name, records in found.items():
-        lines += [f"  {name}:", *(f"  - {json.dumps(item.key, ensure_ascii=False)}" for item in records)]
-    lines += ["parts:", *(f"  {part}{REST}: {part}" for part in split.split("+"))]
+        lines += [f"  {_quoted(name)}:", *(f"  - {_quoted(item.key)}" for item in records)]
+    lines += ["parts:", *(f"  {_quoted(part + REST)}: {_quoted(part)}" for part in split.split("+"))]
     write_text(path, "\n".join(lines) + "\n")
     return {name: len(records) for name, records in found.items()}
 
@@ -214,10 +219,15 @@ def _list_split(
 
 def _resolved(file: Path, spec: str) -> str:
     """Return a data set's name or path, seen from a file, as `open_source` takes it."""
-    layout, colon, path = spec.partition(":")
-    prefix, place = (f"{layout}:", path) if colon and len(layout) > 1 else ("", spec)
+    layout, _, path = spec.partition(":")
+    prefix, place = (f"{layout}:", path) if _LAYOUT.match(spec) else ("", spec)
     return f"{prefix}{os.path.normpath(file.parent / Path(place).expanduser())}"
 
 
 def _absolute(spec: str) -> str:
     return _resolved(Path.cwd() / "x", spec)
+
+
+def _quoted(text: str) -> str:
+    """Return a text as YAML that is never read as anything else: bare, ``no`` and ``0001`` are no texts."""
+    return json.dumps(text, ensure_ascii=False)

@@ -32,8 +32,12 @@ class Motion(NamedTuple):
     trust: npt.NDArray[np.float32]
 
 
-def optical_flow() -> ModuleType:
+def optical_flow(what: str = "temporal smoothing", where: str = "smooth") -> ModuleType:
     """Return OpenCV.
+
+    Args:
+        what: What needs it, for the error.
+        where: How that was asked for.
 
     Raises:
         RecipeError: It is not installed.
@@ -42,8 +46,8 @@ def optical_flow() -> ModuleType:
         import cv2
     except ImportError as error:
         raise RecipeError(
-            "temporal smoothing needs OpenCV for optical flow",
-            where="smooth",
+            f"{what} needs OpenCV for optical flow",
+            where=where,
             remedy="pip install 'roadseg[fast]', or pip install opencv-python-headless",
         ) from error
     return cv2

@@ -97,13 +97,13 @@ def load_motion(path: str | Path) -> tuple[SDCNet2D, MotionCard]:
     checkpoint = read_state(path)
     try:
         card = _card(checkpoint)
-    except (KeyError, TypeError, ValueError) as error:
+        network = build_motion(card)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(
             f"holds no network that predicts motion ({error})",
             where=path,
             remedy="give weights that `roadseg motion train` wrote, or a checkpoint of SDC-Net2D",
         ) from error
-    network = build_motion(card)
     load_weights(network, checkpoint)
     return network.eval(), card
 

@@ -60,7 +60,7 @@ class Teachers:
             agree: How many must agree; None for all.
 
         Raises:
-            LabelError: No map leads from the space of a network.
+            LabelError: No map leads from the space of a network, or no network could be trained on labels of the space.
             RecipeError: There are not so many networks.
         """
         members = (predictors,) if isinstance(predictors, Predictor) else tuple(predictors)
@@ -71,6 +71,12 @@ class Teachers:
                 f"{agree} of {len(members)} networks cannot agree", remedy=f"give 1..{len(members)}"
             )
         target = members[0].space if space is None else space
+        if not target.is_contiguous:
+            raise LabelError(
+                f"label space {target.name} does not number its classes from 0 without gaps, so that no network could be"
+                " trained on the labels",
+                remedy="name one that does, such as cityscapes-19",
+            )
         return cls(tuple(_translated(member, target) for member in members), agree or len(members))
 
     @property

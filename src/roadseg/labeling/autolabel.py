@@ -214,6 +214,12 @@ class _Plan:
                 where=self.source.root,
                 remedy="bring them to one: Teachers.of(predictors, source.target)",
             )
+        if self.thresholds.space != self.source.target:
+            raise LabelError(
+                f"the thresholds are those of {self.thresholds.space.name}, the data set has {self.source.target.name}",
+                where=self.source.root,
+                remedy="calibrate in the label space of the data set",
+            )
         unlabeled = sum(record.label is None for record in self.records)
         if self.merge and unlabeled:
             raise DataError(

@@ -30,6 +30,7 @@ from roadseg.media import write_json, write_text
 __all__ = ["LabelFolder"]
 
 _ABSENT = object()
+_NAMES = ("labels", "masks", "data.yaml", "train.txt", "space.toml")
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,12 @@ class LabelFolder:
             settings: What labels depend on, all of it or a part.
 
         Raises:
-            OutputError: The folder holds labels of other settings; the differences are named.
+            OutputError: The folder holds labels of other settings, and the differences are named; or another data set,
+                whose files would be overwritten.
         """
         path = self.root / "autolabel.json"
         if not path.exists():
+            self._check_free()
             return
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
@@ -136,6 +139,16 @@ class LabelFolder:
             f"train: train.txt\nspace: {self._write_space(labels)}\n"
             f"license: {json.dumps(license_text, ensure_ascii=False)}\n",
         )
+
+    def _check_free(self) -> None:
+        """Refuse a folder with files of the names that are to be written."""
+        taken = [name for name in _NAMES if (self.root / name).exists()]
+        if taken:
+            raise OutputError(
+                f"holds {', '.join(taken)}, which `roadseg autolabel` did not write and would overwrite",
+                where=self.root,
+                remedy="choose another folder",
+            )
 
     def _write_space(self, labels: LabelSpace) -> str:
         """Return what a data.yaml calls a label space, writing its file where it has no name."""

@@ -6,7 +6,6 @@ pixels to the right and down. Warping the source with it gives the target's view
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -91,7 +90,7 @@ class Dis:
     def __init__(self, longest: int | None = None) -> None:
         self.name = "dis" if longest is None else f"dis:{longest}"
         self._longest = longest
-        self._cv2 = _opencv()
+        self._cv2 = optical_flow("dense inverse search", "--motion dis")
         self._search = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     def __call__(self, step: Step) -> Flow:
@@ -139,9 +138,10 @@ class Raft:
         from roadseg.inference import file_sha256
         from roadseg.models.weights import load_weights
 
+        weights = Path(weights).expanduser()
         network = (raft_small if variant == "raft-small" else raft_large)(weights=None, progress=False)
         load_weights(network, weights)
-        self.name = f"{variant}:{Path(weights).name}@{file_sha256(Path(weights))[:12]}"
+        self.name = f"{variant}:{weights.name}@{file_sha256(weights)[:12]}"
         self._network = network.eval().to(device)
         self._device = device
 
@@ -258,15 +258,6 @@ def open_motion(text: str, device: str | torch.device = "cpu") -> Motion:
 
         return SdcMotion(Path(rest), device)
     raise RecipeError(f"there is no motion {text!r}", where="--motion", remedy=f"give {_FORMS}")
-
-
-def _opencv() -> ModuleType:
-    try:
-        return optical_flow()
-    except RecipeError as error:
-        raise RecipeError(
-            "dense inverse search needs OpenCV", where="--motion dis", remedy=error.remedy
-        ) from error
 
 
 def _missing(size: tuple[int, ...], least: int) -> tuple[tuple[int, int], ...]:

@@ -15,7 +15,7 @@ from roadseg.data.synth import read_flow
 from roadseg.errors import DataError, RoadsegError
 from roadseg.labeling.motion import Motion, Picture, Step
 from roadseg.media import read_image
-from roadseg.metrics.pictures import PictureScores, end_point_error
+from roadseg.metrics.pictures import WINDOW, PictureScores, end_point_error
 from roadseg.models.warping import warp
 
 __all__ = ["MotionScores", "Triple", "moved", "score_motion", "triples"]
@@ -123,6 +123,12 @@ def _frames(triple: Triple) -> tuple[Picture, Picture, Picture]:
             raise DataError(
                 f"differs in size from {triple.before.name}", where=path, remedy="resize it, or leave it out"
             )
+    if min(first.shape[:2]) < WINDOW:
+        raise DataError(
+            f"is {first.shape[1]}x{first.shape[0]}, too small to be scored",
+            where=triple.before,
+            remedy=f"give frames of {WINDOW} pixels and more on either side",
+        )
     return first, second, third
 
 
@@ -133,5 +139,12 @@ def _distances(motion: Motion, triple: Triple, frames: tuple[Picture, Picture, P
         return
     true, valid = read_flow(stored)
     first, second, third = frames
-    files = (triple.target, triple.source, triple.before)
-    yield end_point_error(motion(Step(third, second, first, files)), true, valid)
+    if true.shape[:2] != first.shape[:2]:
+        raise DataError(
+            f"holds flow of another size than {triple.before.name}",
+            where=stored,
+            remedy="render the sequence again",
+        )
+    if valid.any():
+        files = (triple.target, triple.source, triple.before)
+        yield end_point_error(motion(Step(third, second, first, files)), true, valid)

@@ -124,8 +124,14 @@ class PropagatedSet:
         """Make the folder, and remove what a killed run left half-written; call it before any process opens the set.
 
         Raises:
-            OutputError: The folder cannot be made.
+            OutputError: The folder cannot be made, or holds another data set.
         """
+        if (out / "data.yaml").exists() and not (out / "provenance.jsonl").exists():
+            raise OutputError(
+                "holds a data set that `roadseg propagate` did not write",
+                where=out,
+                remedy="choose another folder with -o",
+            )
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:

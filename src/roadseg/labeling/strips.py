@@ -1,6 +1,7 @@
 """A sheet of pictures that shows how labels went from an annotated frame to its neighbors."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def strip(
     Args:
         frame: The annotated frame, uint8 ``[H, W, 3]``.
         label: Its labels, ``[H, W]``.
-        neighbors: What was made of them.
+        neighbors: What was made of them, in any order; each is made small before the next is asked for.
         shown: From the ids of the labels to those whose colors are shown.
         checked: Whether occlusions were checked; else there is no such column.
 
@@ -48,12 +49,14 @@ def strip(
         uint8 ``[h, w, 3]``.
     """
     own = Propagated(0, 0, Path(), frame, frame, label, np.zeros(label.shape, dtype=np.bool_))
-    made = sorted([own, *neighbors], key=lambda item: item.offset)
-    truths = {item.offset: Prediction(shown.relabel(item.label), shown.target) for item in made}
-    rows = [_row(item, truths[item.offset], checked=checked) for item in made]
-    present = {int(number) for truth in truths.values() for number in np.unique(truth.labels)}
+    rows, present = dict[int, Picture](), set[int]()
+    for item in chain([own], neighbors):
+        labels = Prediction(shown.relabel(item.label), shown.target)
+        rows[item.offset] = _row(item, labels, checked=checked)
+        present.update(np.unique(labels.labels).tolist())
     ids = [number for number in shown.target.ids if number in present]
-    body = stack([_head(_COLUMNS if checked else _COLUMNS[:-1]), *rows], _GAP)
+    head = _head(_COLUMNS if checked else _COLUMNS[:-1])
+    body = stack([head, *(rows[offset] for offset in sorted(rows))], _GAP)
     return stack([body, legend_bar(shown.target, ids, body.shape[1])], _GAP)
 
 

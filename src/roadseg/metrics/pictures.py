@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PictureScores", "end_point_error", "interpolation_error", "psnr", "ssim"]
+__all__ = ["WINDOW", "PictureScores", "end_point_error", "interpolation_error", "psnr", "ssim"]
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 _PEAK = 255.0
 _ROUNDING = 1 / 12  # mean squared error of rounding to whole gray levels
-_WINDOW, _SIGMA = 11, 1.5
+WINDOW, _SIGMA = 11, 1.5  # pixels of structural similarity; smaller pictures have none
 _K1, _K2 = 0.01, 0.03
 _LUMA = np.array([0.299, 0.587, 0.114])  # of ITU-R BT.601
 
@@ -78,7 +78,7 @@ def ssim(made: Pixels, real: Pixels) -> float:
         ValueError: The pictures differ in size, or no window fits in.
     """
     _check_sizes(made, real)
-    if min(made.shape[:2]) < _WINDOW:
+    if min(made.shape[:2]) < WINDOW:
         raise ValueError(f"{made.shape[1]}x{made.shape[0]} pixels are fewer than a window has")
     x, y = _luminance(made), _luminance(real)
     # Second moments are those of differences from the middle gray: no large numbers cancel each other.
@@ -133,10 +133,10 @@ def _luminance(pixels: Pixels) -> npt.NDArray[np.float64]:
 
 def _blurred(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the weighted mean in the window around every pixel where it lies inside."""
-    place = np.arange(_WINDOW) - _WINDOW // 2
+    place = np.arange(WINDOW) - WINDOW // 2
     weights = np.exp(-(place**2) / (2 * _SIGMA**2))
     weights /= weights.sum()
     for axis in range(2):
-        windows = np.lib.stride_tricks.sliding_window_view(values, _WINDOW, axis=axis)
+        windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW, axis=axis)
         values = windows @ weights
     return values

@@ -23,7 +23,7 @@ def warp(
 
     Args:
         images: ``[B, C, H, W]``; floating for "bilinear", of any type for "nearest".
-        flow: ``[B, 2, h, w]``, in pixels.
+        flow: ``[B, 2, h, w]``, in pixels; where it is no number, nothing moves.
         mode: "nearest" takes the pixel at ``floor(place + 0.5)`` and so invents no labels.
 
     Returns:
@@ -135,6 +135,8 @@ def _places(flow: torch.Tensor, height: int, width: int) -> tuple[torch.Tensor, 
     """
     flow = flow.float() if flow.device.type == "mps" else flow.double()
     rows, columns = (torch.arange(side, device=flow.device, dtype=flow.dtype) for side in flow.shape[-2:])
+    # What is no number would be an index far outside; infinities are moved to the border like all that is too large.
+    flow = flow.nan_to_num(0, posinf=torch.inf, neginf=-torch.inf)
     y, x = flow[:, 1] + rows[:, None], flow[:, 0] + columns
     return y.clamp(0, height - 1), x.clamp(0, width - 1)
 

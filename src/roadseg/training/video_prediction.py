@@ -158,6 +158,10 @@ class _Run:
         recipe, data = self.recipe, self.recipe.data
         if not data.root:
             raise RecipeError("names no videos", where=recipe.name, remedy="give them with --data FOLDER")
+        if data.val and data.val_frames < 1:
+            raise RecipeError(
+                f"validates on {data.val_frames} frames", where="data.val_frames", remedy="give 1 or more"
+            )
         self.computes_flow = flow_between is not None and recipe.network.flow != "flownet2"
         given = flow_between if self.computes_flow else None
         flows = self.network.num_flows

@@ -21,6 +21,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from roadseg.data.synth.manifest import check_folder, finish
 from roadseg.data.synth.render import Frame, render, render_sequence
 from roadseg.data.synth.scene import build_scene
 from roadseg.data.synth.style import Style
-from roadseg.errors import OutputError
+from roadseg.errors import DataError, OutputError
 from roadseg.labels import LabelMap, label_map, space
 from roadseg.media import atomic_path, write_image, write_mask
 
@@ -172,9 +173,17 @@ def read_flow(path: str | Path) -> tuple[Array, Array]:
 
     Returns:
         float32 ``[H, W, 2]``, pixels (x, y) to the next frame, and bool ``[H, W]``, where the point is seen in both.
+
+    Raises:
+        DataError: The file is damaged, or no flow file.
     """
-    with np.load(path) as data:
-        return data["flow"], data["valid"]
+    try:
+        with np.load(path) as data:
+            return data["flow"], data["valid"]
+    except (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError) as error:
+        raise DataError(
+            "cannot be read as a file of flow", where=path, remedy="render the sequence again"
+        ) from error
 
 
 def _run(job: _Job) -> None:
