@@ -200,6 +200,7 @@ def test_memory_of_a_plan_counts_what_backward_needs():
             ["fast-scnn.camvid", "--data", "CAMVID", "--accumulate", 5],
             "cannot be split evenly over 1 processes x 5",
         ),
+        (["fast-scnn.camvid", "--data", "CAMVID", "--eval-every", 0], "validations cannot be 0 epochs apart"),
         (
             ["fast-scnn.camvid", "--data", "CAMVID", "--augment.scale", 2, 1],
             "scale must be an increasing range",

@@ -239,11 +239,13 @@ class _Work:
         self.offsets = offsets
         self.pairs = pairs
         self.way = way
-        self.starts = [
-            (sequence, number)
-            for sequence in shard.of(clips.sequences)
-            for number in sequence.annotated[command.every // 2 :: command.every]
-        ]
+        self.starts = shard.of(
+            [
+                (sequence, number)
+                for sequence in clips.sequences
+                for number in sequence.annotated[command.every // 2 :: command.every]
+            ]
+        )
         self.done = _Done()
 
     def propagate(self, terminal: Terminal) -> None:

@@ -78,7 +78,16 @@ class _Job:
     annotated: int
 
     def target(self, offset: int) -> Path:
-        return self.sequence.frames[self.sequence.numbers.index(self.annotated) + offset]
+        return self.sequence.frames[self._place + offset]
+
+    def frames(self, offset: int) -> tuple[Path, ...]:
+        """Return the frames that labels are carried through, the annotated one and the target included."""
+        first, last = sorted((self._place, self._place + offset))
+        return self.sequence.frames[first : last + 1]
+
+    @property
+    def _place(self) -> int:
+        return self.sequence.numbers.index(self.annotated)
 
 
 class PropagatedSet:
@@ -223,7 +232,7 @@ class PropagatedSet:
         return f"{offset_name(offset)}/{job.sequence.name}/{job.target(offset).stem}"
 
     def _inputs(self, job: _Job, offset: int) -> list[Path]:
-        return [job.target(0), job.sequence.labels[job.annotated], job.target(offset)]
+        return [job.sequence.labels[job.annotated], *job.frames(offset)]
 
     def _files(self, job: _Job, offset: int) -> dict[str, Path]:
         frame = job.target(offset)

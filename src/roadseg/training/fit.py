@@ -41,7 +41,7 @@ from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
 from roadseg.training.start import start_from
 from roadseg.training.stopping import stop_on_signal
-from roadseg.training.validation import Validation, validate
+from roadseg.training.validation import Validation, check_interval, validate
 from roadseg.training.watch import LossWatch
 
 __all__ = ["FitResult", "fit"]
@@ -144,6 +144,7 @@ class Run:
                 f" {recipe.accumulate} parts",
                 remedy="choose another --batch-size or --accumulate",
             )
+        check_interval(recipe.eval_every)
         if recipe.ema and recipe.engine.sharding != "none":
             raise RecipeError(
                 "sharded parameters cannot be averaged over steps",

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from roadseg.errors import RecipeError
 from roadseg.inference import Predictor
 from roadseg.inference.evaluation import evaluate, protocol_of
 from roadseg.metrics import Confusion, Scores
@@ -14,7 +15,7 @@ from roadseg.metrics.iou import known_or_none
 from roadseg.training.distributed import World
 from roadseg.training.parts import Part
 
-__all__ = ["Validation", "validate"]
+__all__ = ["Validation", "check_interval", "validate"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,20 @@ class Validation:
             "miou": row.get("val_mean_miou", row["val"]["miou"]),
             "vals": row.get("vals", {}),
         }
+
+
+def check_interval(eval_every: int) -> None:
+    """Refuse an interval between validations that is none.
+
+    Raises:
+        RecipeError: It is less than an epoch.
+    """
+    if eval_every < 1:
+        raise RecipeError(
+            f"validations cannot be {eval_every} epochs apart",
+            where="eval_every",
+            remedy='give 1 or more; --data.val "" validates on nothing',
+        )
 
 
 def validate(

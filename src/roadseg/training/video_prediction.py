@@ -34,6 +34,7 @@ from roadseg.training.optim import build_optimizer, set_learning_rate
 from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
 from roadseg.training.stopping import stop_on_signal
+from roadseg.training.validation import check_interval
 from roadseg.training.watch import LossWatch
 
 __all__ = ["PredictionResult", "train_video_prediction"]
@@ -129,6 +130,7 @@ class _Run:
         report: Reporter,
         flow_between: FlowBetween | None,
     ) -> None:
+        check_interval(recipe.eval_every)
         self.recipe = recipe
         self.out = out
         self.world = world
