@@ -77,7 +77,18 @@ def test_the_half_hour_plans_differ_in_few_values_alone():
         assert plan.loss == half_hour.LOSS == CrossEntropy(class_weights="enet", enet_constant=1.2)
         differing = {f.name for f in plain if getattr(plan, f.name) != getattr(plans[0], f.name)}
         assert differing <= {
-            *("name", "paper", "model", "preprocess", "augment", "aux", "optim", "epochs", "eval_every"),
+            *(
+                "name",
+                "paper",
+                "model",
+                "preprocess",
+                "augment",
+                "aux",
+                "optim",
+                "epochs",
+                "eval_every",
+                "expects",
+            ),
         }
 
 
