@@ -1,4 +1,4 @@
-"""A recipe for another machine or another budget than it was written for."""
+"""A recipe for another machine, another budget or more data than it was written for."""
 
 import dataclasses
 import math
@@ -6,7 +6,7 @@ from typing import assert_never
 
 from roadseg.recipes.spec import Recipe
 
-__all__ = ["adapted", "scaled", "with_budget"]
+__all__ = ["adapted", "scaled", "with_budget", "with_neighbors"]
 
 
 def scaled(recipe: Recipe, batch_size: int) -> Recipe:
@@ -85,3 +85,18 @@ def _in_more_parts(recipe: Recipe, devices: int) -> tuple[Recipe, str]:
 
 def _sentence(recipe: Recipe, devices: int, changes: list[str], hint: str) -> str:
     return f"{recipe.name} is written for {recipe.devices} GPUs and runs on {devices}: {', '.join(changes)}; {hint}"
+
+
+def with_neighbors(plan: Recipe, *offsets: int, root: str = "data/propagated/data.yaml") -> Recipe:
+    """Return a plan that also trains on the propagated neighbors of annotated frames.
+
+    Class-uniform drawing then covers them too, so that rare classes are found in more places.
+
+    Args:
+        plan: The plan.
+        offsets: Distances in frames, 1 or more; each stands for the frame so far before and the one so far behind.
+        root: What `roadseg propagate` wrote.
+    """
+    splits = "+".join(f"{side}{offset}" for offset in offsets for side in ("plus", "minus"))
+    data = dataclasses.replace(plan.data, parts=(*plan.data.parts, f"{root}@{splits}@"))
+    return dataclasses.replace(plan, data=data)

@@ -1,7 +1,7 @@
 """Video propagation and label relaxation (Zhu, Sapra, Reda, Shih, Newsam, Tao, Catanzaro, CVPR 2019, arXiv 1812.01593).
 
 The chain of the published scripts: ImageNet, Mapillary Vistas, Cityscapes with relaxed boundary labels, KITTI. Labels
-propagated through video, which the published test scores have, are in the recipes of `with_neighbors`.
+propagated through video, which the published test scores have, are in the recipes named `propagated`.
 
 **Learning rates.** The published losses sum over the two images of a GPU, and the relaxed one also divides images by
 each other's counts. Losses are then two and nearly four times the mean taken here. SGD with momentum on k times the
@@ -12,6 +12,7 @@ other way to get there; they depend on how many images a GPU has.
 
 import dataclasses
 
+from roadseg.recipes.adapt import with_neighbors
 from roadseg.recipes.spec import (
     SGD,
     Augment,
@@ -30,7 +31,6 @@ __all__ = [
     "seresnext50_cityscapes",
     "seresnext50_cityscapes_propagated",
     "seresnext50_mapillary",
-    "with_neighbors",
     "wrn38_camvid",
     "wrn38_cityscapes",
     "wrn38_cityscapes_cv2",
@@ -202,21 +202,6 @@ def seresnext50_cityscapes() -> Recipe:
         ),
         expects=(Expectation(split="Cityscapes val, one scale (authors' README)", published=80.0),),
     )
-
-
-def with_neighbors(plan: Recipe, *offsets: int, root: str = "data/propagated/data.yaml") -> Recipe:
-    """Return a plan that also trains on the propagated neighbors of annotated frames.
-
-    Class-uniform drawing then covers them too, so that rare classes are found in more places.
-
-    Args:
-        plan: The plan.
-        offsets: Distances in frames, 1 or more; each stands for the frame so far before and the one so far behind.
-        root: What `roadseg propagate` wrote.
-    """
-    splits = "+".join(f"{side}{offset}" for offset in offsets for side in ("plus", "minus"))
-    data = dataclasses.replace(plan.data, parts=(*plan.data.parts, f"{root}@{splits}@"))
-    return dataclasses.replace(plan, data=data)
 
 
 def wrn38_cityscapes_propagated() -> Recipe:
