@@ -18,6 +18,7 @@ Each carries what is wrong, where, and the remedy; ``str(error)`` joins them to 
 from pathlib import Path
 
 __all__ = [
+    "ONE_FILE",
     "DataError",
     "ImageError",
     "InputError",
@@ -88,3 +89,7 @@ class RunError(RoadsegError):
 
 class OutputError(RoadsegError):
     """A result cannot be written."""
+
+
+ONE_FILE = (InputError, LabelError, MemoryError)
+"""What may be wrong with one file of many and right with the next, so that the others are gone on with."""

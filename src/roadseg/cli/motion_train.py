@@ -1,7 +1,6 @@
 """``roadseg motion train``: a plan by name, its values changed by flags, run by `roadseg.training.video_prediction`."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 import tyro
 
 from roadseg.cli.entry import description
+from roadseg.cli.run_folder import check_free, exit_code, is_first
 from roadseg.cli.terminal import Flag, Talk, Terminal
 from roadseg.cli.train import NOT_FLAGS, REGISTRY, TrainProgress, find_object, with_recipe_flags
-from roadseg.errors import OutputError, RecipeError
+from roadseg.errors import RecipeError
 from roadseg.recipes import VideoPrediction, video_prediction
 
 if TYPE_CHECKING:
-    from roadseg.training.video_prediction import PredictionResult
+    from roadseg.training import FitResult
 
 __all__ = ["MotionTrain"]
 
@@ -87,19 +87,12 @@ class MotionTrain:
             from roadseg.cli.motion_plan import tell_plan
 
             return tell_plan(recipe, out, self.terminal)
-        from roadseg.media.run_files import STATE
-
-        if not self.resume and (out / STATE).exists():
-            raise OutputError(
-                "holds a run already",
-                where=out,
-                remedy="go on with it by --resume, or choose another folder with -o",
-            )
+        if not self.resume:
+            check_free(out)
         from roadseg.labeling.sdc_motion import dis_flow
         from roadseg.training.video_prediction import train_video_prediction
 
-        is_first = os.environ.get("RANK", "0") == "0"
-        terminal = self.terminal if is_first else dataclasses.replace(self.terminal, quiet=True)
+        terminal = self.terminal if is_first() else dataclasses.replace(self.terminal, quiet=True)
         with _Progress(terminal, recipe.name) as report:
             result = train_video_prediction(
                 recipe,
@@ -110,15 +103,9 @@ class MotionTrain:
                 report=report,
                 max_steps=self.max_steps,
             )
-        if is_first:
+        if is_first():
             self._tell(result, out)
-        if not result.finished and (self.max_steps is None or result.steps < self.max_steps):
-            stop = KeyboardInterrupt()
-            stop.add_note(
-                f"the state of step {result.steps} is saved: go on with the same command and --resume"
-            )
-            raise stop
-        return 0
+        return exit_code(result, self.max_steps)
 
     def resolve(self) -> VideoPrediction:
         """Return the plan with the values that were given."""
@@ -131,7 +118,7 @@ class MotionTrain:
         data = dataclasses.replace(recipe.data, root=self.root or recipe.data.root)
         return dataclasses.replace(recipe, data=data)
 
-    def _tell(self, result: "PredictionResult", out: Path) -> None:
+    def _tell(self, result: "FitResult", out: Path) -> None:
         self.terminal.emit(
             {
                 "recipe": type(self).recipe.name,

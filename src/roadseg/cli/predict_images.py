@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from roadseg.cli.entry import explain
 from roadseg.cli.outputs import Outputs, Truths
 from roadseg.cli.terminal import Terminal
-from roadseg.errors import InputError, LabelError
+from roadseg.errors import ONE_FILE, InputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from roadseg.media.manifest import Entry, Identity, Manifest
 
 __all__ = ["ImageJob", "Labeled"]
-
-_ONE_PICTURE = (
-    InputError,
-    LabelError,
-    MemoryError,
-)  # what is wrong with one picture and may be right with the next
 
 
 @dataclass
@@ -135,7 +129,7 @@ class ImageJob:
         error = passed.error
         if error is None:
             result.done.append(passed.value)
-        elif only or not (isinstance(error, _ONE_PICTURE) or is_out_of_memory(error)):
+        elif only or not (isinstance(error, ONE_FILE) or is_out_of_memory(error)):
             raise error
         else:
             sentence = explain(error)[0]

@@ -13,7 +13,7 @@ import tyro
 
 from roadseg.cli.entry import explain
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, duration, percent
-from roadseg.errors import DataError, InputError, LabelError, OutputError
+from roadseg.errors import ONE_FILE, DataError, InputError, OutputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Propagate", "parse_frames"]
 
-_ONE_FRAME = (
-    InputError,
-    LabelError,
-    MemoryError,
-)  # what is wrong with one frame and may be right with the next
 _MOST_FRAMES = 100
 
 
@@ -255,7 +250,7 @@ class _Work:
             for sequence, number in self.starts:
                 try:
                     self._one(sequence, number, report)
-                except _ONE_FRAME as error:
+                except ONE_FILE as error:
                     sentence = explain(error)[0]
                     self.done.failed.append(
                         {"sequence": sequence.name, "frame": str(number), "error": sentence}

@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import importlib.util
 import math
-import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_type_hi
 import tyro
 
 from roadseg import recipes
-from roadseg.cli.entry import INTERRUPTED, description
+from roadseg.cli.entry import description
 from roadseg.cli.pairs import pair_texts, parse_pairs
+from roadseg.cli.run_folder import check_free, exit_code, is_first, was_stopped
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
-from roadseg.errors import OutputError, RecipeError
+from roadseg.errors import RecipeError
 from roadseg.recipes import AutoLabels, Balanced, Recipe, Synthetic, VideoPrediction
 
 if TYPE_CHECKING:
@@ -120,22 +120,15 @@ class Train:
         """Train, or show the plan; 130 when interrupted."""
         recipe = self.resolve()
         out = self.out or Path("runs") / recipe.name
-        is_first = os.environ.get("RANK", "0") == "0"
         if self.dry_run:
             from roadseg.cli.train_plan import Plan
 
             return Plan.of(recipe, out, self.device, tensorboard=self.tensorboard).tell(self.terminal)
-        from roadseg.media.run_files import STATE
-
-        if not self.resume and (out / STATE).exists():
-            raise OutputError(
-                "holds a run already",
-                where=out,
-                remedy="go on with it by --resume, or choose another folder with -o",
-            )
+        if not self.resume:
+            check_free(out)
         from roadseg.training import fit
 
-        terminal = self.terminal if is_first else dataclasses.replace(self.terminal, quiet=True)
+        terminal = self.terminal if is_first() else dataclasses.replace(self.terminal, quiet=True)
         with TrainProgress(terminal, recipe.name) as report:
             result = fit(
                 recipe,
@@ -146,18 +139,9 @@ class Train:
                 max_steps=self.max_steps,
                 tensorboard=self.tensorboard,
             )
-        was_stopped = not result.finished and (self.max_steps is None or result.steps < self.max_steps)
-        if is_first:
-            self._tell(result, out, was_stopped)
-        if was_stopped and not is_first:
-            return INTERRUPTED
-        if was_stopped:
-            stop = KeyboardInterrupt()
-            stop.add_note(
-                f"the state of step {result.steps} is saved: go on with the same command and --resume"
-            )
-            raise stop
-        return 0
+        if is_first():
+            self._tell(result, out, was_stopped(result, self.max_steps))
+        return exit_code(result, self.max_steps)
 
     def resolve(self) -> Recipe:
         """Return the recipe with the values that were given.

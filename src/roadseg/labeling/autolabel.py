@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from roadseg.data import Record, Source
 from roadseg.data.autolabels import PROBABILITY
 from roadseg.data.thresholds import Thresholds
-from roadseg.errors import DataError, InputError, LabelError, OutputError
+from roadseg.errors import ONE_FILE, DataError, LabelError, OutputError
 from roadseg.inference import Predictor
 from roadseg.inference.memory import is_out_of_memory
 from roadseg.inference.pipeline import Passed, Shard, Stage, pipeline, stage_workers
@@ -33,12 +33,6 @@ __all__ = ["TITLE", "Outcome", "autolabel", "label_settings", "list_pictures", "
 
 TITLE = "Confidence from which on labels are trusted, by class; inf trusts none."
 """What a file of thresholds begins with, unless something else is said."""
-
-_ONE_PICTURE = (
-    InputError,
-    LabelError,
-    MemoryError,
-)  # what is wrong with one picture may be right with the next
 
 
 @dataclass(frozen=True)
@@ -285,7 +279,7 @@ def _note(passed: Passed, share: _Share) -> None:
     if error is None:
         share.done.append(passed.item.key)
         share.facts[passed.item.key] = passed.value
-    elif isinstance(error, OutputError) or not (isinstance(error, _ONE_PICTURE) or is_out_of_memory(error)):
+    elif isinstance(error, OutputError) or not (isinstance(error, ONE_FILE) or is_out_of_memory(error)):
         raise error
     else:
         share.failed.append((str(passed.item.image), error))

@@ -13,7 +13,10 @@ from roadseg.media import atomic_path
 from roadseg.recipes import Recipe, VideoPrediction
 from roadseg.recipes.changes import changes
 
-__all__ = ["check_same_recipe", "load_state", "save_state"]
+__all__ = ["SAVE_SECONDS", "check_same_recipe", "load_state", "save_state"]
+
+SAVE_SECONDS = 300.0
+"""A run saves its state as often."""
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

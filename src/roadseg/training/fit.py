@@ -21,21 +21,21 @@ from roadseg.data import Sample, mix_seed
 from roadseg.data.loading import Loader
 from roadseg.data.stages import SLOW
 from roadseg.errors import RecipeError, RunError
-from roadseg.inference import Predictor, WeightsCard, autocast, autocast_dtype, normalize
+from roadseg.inference import Predictor, WeightsCard, autocast, autocast_dtype, normalize, save_package
 from roadseg.media.run_files import STATE
 from roadseg.models import Output
 from roadseg.models import build as build_network
 from roadseg.recipes import Recipe
 from roadseg.recipes.adapt import adapted
 from roadseg.training.build import build_loss, counter
-from roadseg.training.checkpoint import check_same_recipe, load_state, save_state
+from roadseg.training.checkpoint import SAVE_SECONDS, check_same_recipe, load_state, save_state
 from roadseg.training.compute import compiler_errors
 from roadseg.training.distributed import World, join, leave
 from roadseg.training.feed import Feed
 from roadseg.training.freeze import freeze, train_mode
 from roadseg.training.journal import Journal, cpu_seconds
 from roadseg.training.multi_objective import MinNormGradients, check_engine
-from roadseg.training.optim import averaged, build_optimizer, set_learning_rate
+from roadseg.training.optim import averaged, build_optimizer, gradient_scaler, set_learning_rate, take_step
 from roadseg.training.parallel import Shards, lost_process, place, replicate
 from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
@@ -46,8 +46,6 @@ from roadseg.training.watch import LossWatch
 
 __all__ = ["FitResult", "fit"]
 
-SAVE_SECONDS = 300.0
-
 
 @dataclass(frozen=True)
 class FitResult:
@@ -56,7 +54,7 @@ class FitResult:
     Attributes:
         steps: Optimizer steps done.
         finished: False when the run was interrupted; it can be resumed.
-        best: Best validation mIoU, in 0..1, or None without validation.
+        best: Best validation score, None without validation: the mIoU in 0..1, of video prediction the PSNR in decibel.
         weights: The weights to use: the best ones where the recipe selects them, else the last.
     """
 
@@ -180,9 +178,7 @@ class Run:
         self.shards = Shards(self.model, self.optimizer, recipe.engine)
         self.ema = averaged(self.model, recipe.ema) if recipe.ema else None
         self.autocast_dtype = autocast_dtype(recipe.precision, world.device)
-        self.scaler = torch.amp.GradScaler(
-            world.device.type, enabled=self.autocast_dtype is torch.float16 and world.device.type == "cuda"
-        )
+        self.scaler = gradient_scaler(self.autocast_dtype, world.device)
         self.watch = LossWatch(out, world, tolerant=self.scaler.is_enabled())
         self.step, self.saved_step = 0, -1
         self.best: float | None = None
@@ -222,7 +218,7 @@ class Run:
             self._save()
         finished = self.step == self.steps
         if finished:
-            self.journal.finish(self.step, self.seconds, self.best)
+            self.journal.finish(self.step, self.seconds, {"best_miou": self.best})
         return FitResult(self.step, finished, self.best, self.journal.weights)
 
     def _optimize(self, network: nn.Module, parts: list[Sample]) -> torch.Tensor:
@@ -234,12 +230,7 @@ class Run:
             value = self.objectives.backward(
                 partial(self._forward, self.model), parts, self.feed.origins(self.step), self.scaler.scale
             )
-        if self.recipe.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        take_step(self.optimizer, self.scaler, self.model, self.recipe.clip_norm)
         if self.ema is not None:
             self.ema.update_parameters(self.model)
         return value
@@ -289,7 +280,8 @@ class Run:
             self.best = miou if best else self.best
             row |= validation.to_json()
         self.journal.note(row)
-        self.journal.keep(final, self._card(validation), best=best and self.recipe.select_best)
+        card = self._card(validation)
+        self.journal.keep(lambda path: save_package(path, final, card), best=best and self.recipe.select_best)
         if validation is not None:
             self.report.validated(epoch, validation.told(), best)
         if times.waiting > SLOW:
@@ -320,8 +312,14 @@ class Run:
 
     def _card(self, validation: Validation | None) -> WeightsCard:
         found = () if validation is None else tuple(each.to_json() for each in validation.scores.values())
-        return self.journal.card(
-            self.source.target, self.feed.license, step=self.step, seconds=self.seconds, scores=found
+        return WeightsCard(
+            model=self.recipe.model.name,
+            options=self.recipe.model.options,
+            space=self.source.target,
+            preprocess=self.recipe.preprocess,
+            scores=found,
+            license=self.feed.license,
+            provenance=self.journal.provenance(self.step, self.seconds),
         )
 
     def _save(self) -> None:

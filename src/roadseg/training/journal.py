@@ -5,24 +5,21 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from roadseg.errors import RecipeError
-from roadseg.inference import WeightsCard, save_package
-from roadseg.labels import LabelSpace
 from roadseg.media import atomic_path, write_json
 from roadseg.media.run_files import BEST, LAST, METRICS, RESULT, RUN
 from roadseg.recipes import Recipe, VideoPrediction
 from roadseg.training.distributed import World
 
-__all__ = ["Journal", "append_metrics", "cpu_seconds", "keep_metrics_until", "write_run"]
+__all__ = ["Journal", "cpu_seconds"]
 
 
 class Journal:
@@ -38,7 +35,9 @@ class Journal:
         RecipeError: TensorBoard is asked for but not installed.
     """
 
-    def __init__(self, out: Path, recipe: Recipe, world: World, tensorboard: bool) -> None:
+    def __init__(
+        self, out: Path, recipe: Recipe | VideoPrediction, world: World, tensorboard: bool = False
+    ) -> None:
         self.out = out
         self.recipe = recipe
         self.world = world
@@ -49,7 +48,7 @@ class Journal:
         """Note the plan; lines after the step are dropped, because the run will write them again."""
         if self.silent:
             return
-        write_run(
+        _write_run(
             self.out / RUN,
             self.recipe,
             self.world.device,
@@ -57,27 +56,27 @@ class Journal:
             steps=steps,
             steps_per_epoch=steps_per_epoch,
         )
-        keep_metrics_until(self.out / METRICS, step)
+        _keep_metrics_until(self.out / METRICS, step)
         (self.out / RESULT).unlink(missing_ok=True)
 
     def note(self, row: Mapping[str, Any]) -> None:
         """Append a line to the scores."""
         if self.silent:
             return
-        append_metrics(self.out / METRICS, row)
+        _append_metrics(self.out / METRICS, row)
         if self.board is not None:
             _write_board(self.board, row)
 
-    def keep(self, model: nn.Module, card: WeightsCard, *, best: bool) -> None:
-        """Write weights to use: the last ones, and where they are the best so far, those too."""
+    def keep(self, save: Callable[[Path], None], *, best: bool) -> None:
+        """Write weights to use, by what is given: the last ones, and where they are the best so far, those too."""
         if self.silent:
             return
-        save_package(self.out / LAST, model, card)
+        save(self.out / LAST)
         if best:
-            save_package(self.out / BEST, model, card)
+            save(self.out / BEST)
 
-    def finish(self, steps: int, seconds: float, best: float | None) -> None:
-        """Note that the run is complete."""
+    def finish(self, steps: int, seconds: float, best: Mapping[str, float | None]) -> None:
+        """Note that the run is complete, with its best score by the name of that."""
         if self.silent:
             return
         write_json(
@@ -86,7 +85,7 @@ class Journal:
                 "finished": True,
                 "steps": steps,
                 "seconds": round(seconds, 1),
-                "best_miou": best,
+                **best,
                 "weights": self.weights.name,
             },
         )
@@ -97,30 +96,14 @@ class Journal:
         best = self.out / BEST
         return best if best.is_file() else self.out / LAST
 
-    def card(
-        self,
-        space: LabelSpace,
-        license_: str,
-        *,
-        step: int,
-        seconds: float,
-        scores: Sequence[Mapping[str, Any]],
-    ) -> WeightsCard:
-        """Return what the run's weights say about themselves."""
-        return WeightsCard(
-            model=self.recipe.model.name,
-            options=self.recipe.model.options,
-            space=space,
-            preprocess=self.recipe.preprocess,
-            scores=tuple(dict(each) for each in scores),
-            license=license_,
-            provenance={
-                "recipe": self.recipe.to_json(),
-                "step": step,
-                "hours": round(seconds / 3600, 3),
-                "device": self.world.device.type,
-            },
-        )
+    def provenance(self, step: int, seconds: float) -> dict[str, Any]:
+        """Return where the run's weights come from, for their card."""
+        return {
+            "recipe": self.recipe.to_json(),
+            "step": step,
+            "hours": round(seconds / 3600, 3),
+            "device": self.world.device.type,
+        }
 
 
 def cpu_seconds() -> float:
@@ -129,13 +112,13 @@ def cpu_seconds() -> float:
     return round(times.user + times.system + times.children_user + times.children_system, 1)
 
 
-def append_metrics(path: Path, row: Mapping[str, Any]) -> None:
+def _append_metrics(path: Path, row: Mapping[str, Any]) -> None:
     """Append one line of JSON."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
 
 
-def keep_metrics_until(path: Path, step: int) -> None:
+def _keep_metrics_until(path: Path, step: int) -> None:
     """Drop the lines after a step: a resumed run writes them again."""
     if not path.exists():
         return
@@ -148,7 +131,7 @@ def keep_metrics_until(path: Path, step: int) -> None:
         temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
-def write_run(
+def _write_run(
     path: Path,
     recipe: Recipe | VideoPrediction,
     device: torch.device,

@@ -10,7 +10,14 @@ from torch.optim.swa_utils import AveragedModel
 from roadseg.errors import RecipeError
 from roadseg.recipes import SGD, AdamW, Optimizer, RAdam
 
-__all__ = ["averaged", "build_optimizer", "parameter_groups", "set_learning_rate"]
+__all__ = [
+    "averaged",
+    "build_optimizer",
+    "gradient_scaler",
+    "parameter_groups",
+    "set_learning_rate",
+    "take_step",
+]
 
 
 def build_optimizer(spec: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
@@ -131,3 +138,23 @@ def _not_decayed(model: nn.Module) -> set[int]:
 def _is_plain(parameter: nn.Parameter) -> bool:
     """Tell whether fused optimizers take it: not sharded, and on a device that has them in every supported torch."""
     return type(parameter) is nn.Parameter and parameter.device.type in ("cpu", "cuda")
+
+
+def gradient_scaler(dtype: torch.dtype | None, device: torch.device) -> torch.amp.GradScaler:
+    """Return what keeps the gradients of float16 from vanishing; it does nothing in other precisions."""
+    return torch.amp.GradScaler(device.type, enabled=dtype is torch.float16 and device.type == "cuda")
+
+
+def take_step(
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    model: nn.Module,
+    clip_norm: float | None,
+) -> None:
+    """Move the parameters along their gradients, whose norm is limited first, and forget these."""
+    if clip_norm is not None:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad(set_to_none=True)

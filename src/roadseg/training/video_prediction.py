@@ -6,7 +6,6 @@ ends bit for bit like one that was not.
 
 import json
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,41 +21,22 @@ from roadseg.errors import RecipeError
 from roadseg.inference import autocast, autocast_dtype
 from roadseg.inference.motion_weights import save_motion
 from roadseg.losses.video_prediction import VideoPredictionLoss
-from roadseg.media import write_json
-from roadseg.media.run_files import BEST, LAST, METRICS, RESULT, RUN, STATE
+from roadseg.media.run_files import STATE
 from roadseg.metrics.pictures import PictureScores
 from roadseg.recipes import VideoPrediction
-from roadseg.training.checkpoint import check_same_recipe, load_state, save_state
+from roadseg.training.checkpoint import SAVE_SECONDS, check_same_recipe, load_state, save_state
 from roadseg.training.distributed import World, join, leave
-from roadseg.training.journal import append_metrics, cpu_seconds, keep_metrics_until, write_run
+from roadseg.training.fit import FitResult
+from roadseg.training.journal import Journal, cpu_seconds
 from roadseg.training.motion_start import fresh_network, motion_card
-from roadseg.training.optim import build_optimizer, set_learning_rate
+from roadseg.training.optim import build_optimizer, gradient_scaler, set_learning_rate, take_step
 from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
 from roadseg.training.stopping import stop_on_signal
 from roadseg.training.validation import check_interval
 from roadseg.training.watch import LossWatch
 
-__all__ = ["PredictionResult", "train_video_prediction"]
-
-SAVE_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class PredictionResult:
-    """How a run ended.
-
-    Attributes:
-        steps: Optimizer steps done.
-        finished: False when the run was interrupted; it can be resumed.
-        best: Best PSNR of the predicted validation frames, in decibel, or None without validation.
-        weights: The weights to use: the best ones, or without validation the last.
-    """
-
-    steps: int
-    finished: bool
-    best: float | None
-    weights: Path
+__all__ = ["train_video_prediction"]
 
 
 def train_video_prediction(
@@ -68,7 +48,7 @@ def train_video_prediction(
     resume: bool = False,
     report: Reporter | None = None,
     max_steps: int | None = None,
-) -> PredictionResult:
+) -> FitResult:
     """Train.
 
     Writes into ``out`` what `roadseg.training.fit` does. Under torchrun, the processes share the work and the first one
@@ -135,6 +115,7 @@ class _Run:
         self.out = out
         self.world = world
         self.report = report
+        self.journal = Journal(out, recipe, world)
         torch.manual_seed(mix_seed(recipe.seed, 0))
         network, note = fresh_network(recipe.network)
         self.network = network.to(world.device)
@@ -147,9 +128,7 @@ class _Run:
         ).to(world.device)
         self.optimizer = build_optimizer(recipe.optim, self.network)
         self.autocast_dtype = autocast_dtype(recipe.precision, world.device)
-        self.scaler = torch.amp.GradScaler(
-            world.device.type, enabled=self.autocast_dtype is torch.float16 and world.device.type == "cuda"
-        )
+        self.scaler = gradient_scaler(self.autocast_dtype, world.device)
         self.watch = LossWatch(out, world, tolerant=self.scaler.is_enabled())
         self.step, self.saved_step = 0, -1
         self.best: float | None = None
@@ -182,9 +161,9 @@ class _Run:
         self.steps_per_epoch = StepSampler.steps_per_epoch(len(self.triplets), self.batch_size)
         self.steps = recipe.steps or recipe.epochs * self.steps_per_epoch
 
-    def train(self, until: int) -> PredictionResult:
+    def train(self, until: int) -> FitResult:
         """Run the loop from the current step to ``until`` (exclusive)."""
-        self._start()
+        self.journal.start(self.step, self.steps, self.steps_per_epoch)
         network = self.network if self.world.size == 1 else DistributedDataParallel(self.network)
         self.network.train()
         self.report.started(self.step, self.steps)
@@ -214,7 +193,10 @@ class _Run:
                     saved = time.monotonic()
         if self.saved_step != self.step:
             self._save()
-        return self._result()
+        finished = self.step == self.steps
+        if finished:
+            self.journal.finish(self.step, self.seconds, {"best_psnr": self.best})
+        return FitResult(self.step, finished, self.best, self.journal.weights)
 
     def _loader(self, steps: range) -> Loader[Triplet]:
         recipe, world = self.recipe, self.world
@@ -243,12 +225,7 @@ class _Run:
             made = network(frames, batch.flows if self.computes_flow else None)
         loss: torch.Tensor = self.loss(made.image.float(), frames[:, 2], made.flow.float())
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        take_step(self.optimizer, self.scaler, self.network, self.recipe.clip_norm)
         return self.world.sum(loss.detach()) / self.world.size
 
     def _validate(self, epoch: int, lr: float, waiting: float) -> None:
@@ -266,11 +243,10 @@ class _Run:
         best = bool(scores) and (self.best is None or scores["psnr"] > self.best)
         if best:
             self.best = scores["psnr"]
-        if self.world.is_first:
-            append_metrics(self.out / METRICS, row | ({"val": scores} if scores else {}))
-            card = motion_card(self.recipe.network, scores=scores, provenance=self._provenance())
-            for name in (LAST, BEST) if best else (LAST,):
-                save_motion(self.out / name, self.network, card)
+        self.journal.note(row | ({"val": scores} if scores else {}))
+        provenance = self.journal.provenance(self.step, self.seconds)
+        card = motion_card(self.recipe.network, scores=scores, provenance=provenance)
+        self.journal.keep(lambda path: save_motion(path, self.network, card), best=best)
         if scores:
             self.report.validated(epoch, scores, best)
         self._save()
@@ -296,46 +272,6 @@ class _Run:
         self.network.train()
         own, copied = (PictureScores(*row) for row in (self.world.sum(sums) / count).tolist())
         return {**own._asdict(), "copy": copied._asdict(), "frames": count}
-
-    def _start(self) -> None:
-        """Note the plan; lines after the step are dropped, because the run will write them again."""
-        if not self.world.is_first:
-            return
-        write_run(
-            self.out / RUN,
-            self.recipe,
-            self.world.device,
-            self.world.size,
-            steps=self.steps,
-            steps_per_epoch=self.steps_per_epoch,
-        )
-        keep_metrics_until(self.out / METRICS, self.step)
-        (self.out / RESULT).unlink(missing_ok=True)
-
-    def _result(self) -> PredictionResult:
-        best = self.out / BEST
-        weights = best if best.is_file() else self.out / LAST
-        finished = self.step == self.steps
-        if finished and self.world.is_first:
-            write_json(
-                self.out / RESULT,
-                {
-                    "finished": True,
-                    "steps": self.step,
-                    "seconds": round(self.seconds, 1),
-                    "best_psnr": self.best,
-                    "weights": weights.name,
-                },
-            )
-        return PredictionResult(self.step, finished, self.best, weights)
-
-    def _provenance(self) -> dict[str, Any]:
-        return {
-            "recipe": self.recipe.to_json(),
-            "step": self.step,
-            "hours": round(self.seconds / 3600, 3),
-            "device": self.world.device.type,
-        }
 
     def _save(self) -> None:
         self.watch.flush()  # what a bad loss made of the weights must not replace the last good state
