@@ -84,6 +84,37 @@ def test_our_own_files_are_saved_anew(run, weights, tmp_path):
     assert load(new).space == load(weights).space
 
 
+def _score(path, weights, **calibration):
+    found = {"miou": 0.5, "protocol": {"text": "p"}, "weights_sha256": file_sha256(weights)}
+    path.write_text(json.dumps(found | ({"calibration": calibration} if calibration else {})))
+    return path
+
+
+def test_a_temperature_is_recorded_and_goes_on_from_the_one_before(run, weights, tmp_path):
+    once, twice = tmp_path / "once.safetensors", tmp_path / "twice.safetensors"
+    score = _score(tmp_path / "score.json", weights, temperature=1.5)
+    result = run("convert", weights, "-o", once, "--calibration", score)
+    assert result.code == 0
+    assert "divided by 1.5" in result.out
+    assert read_card(once)["temperature"] == 1.5
+    assert "divided by 1.5" in run("models", once).out
+    score = _score(tmp_path / "score.json", once, temperature=0.5)
+    assert run("convert", once, "-o", twice, "--calibration", score).code == 0
+    assert read_card(twice)["temperature"] == 0.75
+
+
+def test_scores_that_hold_no_temperature_or_are_of_others_are_refused(run, weights, tmp_path):
+    new, score = tmp_path / "new.safetensors", tmp_path / "score.json"
+    _score(score, weights)
+    result = run("convert", weights, "-o", new, "--calibration", score)
+    assert (result.code, new.exists()) == (2, False)
+    assert "holds no temperature" in result.err
+    _score(score, score, temperature=1.5)  # of another file
+    result = run("convert", weights, "-o", new, "--calibration", score)
+    assert (result.code, new.exists()) == (2, False)
+    assert "other weights" in result.err
+
+
 def test_the_layout_says_what_is_not_given(run, old, tmp_path):
     result = run("convert", old, "-o", tmp_path / "new.safetensors")
     assert result.code == 0

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 import struct
 
 import numpy as np
@@ -191,6 +192,30 @@ def test_half_precision_halves_the_file_and_loads_as_float32(tmp_path):
     assert sizes[1] < 0.6 * sizes[0]
     loaded, _ = load_package(tmp_path / "half.safetensors")
     assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+
+
+def test_a_temperature_changes_probabilities_and_no_label(tmp_path):
+    model = build("fast-scnn", 11)
+    save_package(tmp_path / "raw.safetensors", model, CARD)
+    save_package(tmp_path / "calm.safetensors", model, dataclasses.replace(CARD, temperature=2.0))
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    raw, calm = (load(tmp_path / f"{name}.safetensors") for name in ("raw", "calm"))
+    before, after = raw(image, confidence=True), calm(image, confidence=True)
+    assert np.array_equal(before.labels, after.labels)
+    batch = torch.from_numpy(image).permute(2, 0, 1)[None]
+    (found, _), (cooled, _) = raw.scores(batch), calm.scores(batch)
+    assert torch.allclose(found.scores, 2 * cooled.scores)
+    assert (after.confidence < before.confidence + 1e-6).all()
+    # Neither training on them nor saving them again divides twice.
+    again, card = load_package(tmp_path / "calm.safetensors")
+    assert torch.equal(again.state_dict()["classifier.conv.1.weight"], model.classifier.conv[1].weight)
+    assert card.temperature == 2.0
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
+def test_a_temperature_is_a_positive_number(value):
+    with pytest.raises(ValueError, match="temperature"):
+        dataclasses.replace(CARD, temperature=value)
 
 
 def test_tensors_without_a_card_point_to_convert(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,8 @@ class Convert:
         preprocess: How its input is made: order=BGR mean=1,2,3 std=1,2,3 scale=1/255
             size=512,1024 (height, width) short_side=576.
         half: Store numbers in half precision.
+        calibration: A score by `roadseg evaluate --calibration --out` on data the weights were not trained on; its
+            temperature is recorded, and probabilities then mean what they say.
         score: Scores to record, files written by `roadseg evaluate --out`.
         license: License to record.
         note: Remark to record.
@@ -65,6 +68,7 @@ class Convert:
     space: _Name = None
     preprocess: Options = ()
     half: Flag = False
+    calibration: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     score: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")] = ()
     license: _Text = None
     note: _Text = None
@@ -95,6 +99,10 @@ class Convert:
         else:
             model, card = self._describe(checkpoint, model_name, options)
         card = dataclasses.replace(card, scores=(*card.scores, *map(_read_score, self.score)))
+        if self.calibration is not None:
+            # The score was made with the temperature that the card has already.
+            temperature = card.temperature * _read_temperature(self.calibration, file)
+            card = dataclasses.replace(card, temperature=round(temperature, 4))
         save_package(self.new, model, card, torch.float16 if self.half else None)
         self._tell(card)
         return 0
@@ -150,6 +158,7 @@ class Convert:
             f"  network  {card.model} {options}".rstrip(),
             f"  labels   {card.space.name}, {card.space.num_classes} classes",
             f"  input    {' '.join(pair_texts(dataclasses.asdict(card.preprocess)))}",
+            *([f"  logits   divided by {card.temperature:.4g}"] if card.temperature != 1 else []),
             f"  license  {card.license}",
             *([f"  layout   {card.provenance['layout']}"] if "layout" in card.provenance else []),
             f"  try it:  roadseg predict street.jpg --weights {self.new}",
@@ -201,6 +210,26 @@ def _read_names(path: Path) -> "LabelSpace":
             "cannot be read as a list of class names", where=path, remedy="one name per line"
         ) from error
     return LabelSpace.from_names([line for line in lines if line], name=path.stem)
+
+
+def _read_temperature(path: Path, weights: Path) -> float:
+    """Return the best temperature of a score, which must be of these weights."""
+    from roadseg.inference import file_sha256
+
+    score = _read_score(path)
+    calibration = score.get("calibration")
+    found = calibration.get("temperature") if isinstance(calibration, dict) else None
+    if not isinstance(found, int | float) or not 0 < found < math.inf:
+        raise InputError(
+            "holds no temperature", where=path, remedy="evaluate again with --calibration, on labeled images"
+        )
+    if score.get("weights_sha256") != file_sha256(weights):
+        raise InputError(
+            f"is a score of other weights than {weights}",
+            where=path,
+            remedy=f"evaluate these: --weights {weights}",
+        )
+    return float(found)
 
 
 def _read_score(path: Path) -> Mapping[str, Any]:

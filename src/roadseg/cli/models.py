@@ -142,12 +142,14 @@ class Models:
 
     def _show_weights(self, path: Path, card: dict[str, Any]) -> None:
         self.terminal.say(f"{path.name} ({size_text(path.stat().st_size)})")
+        temperature = card.get("temperature", 1)
         facts = {
             "network": f"{card['model']} {card['options'] or ''}".strip(),
             "labels": f"{card['space']['name']}, {len(card['space']['classes'])} classes",
             "input": ", ".join(
                 f"{key} {value}" for key, value in card["preprocess"].items() if value is not None
             ),
+            "logits": f"divided by {temperature:.4g}" if temperature != 1 else None,
             "license": card["license"],
             "source": card.get("source_sha256")
             and f"converted from a file with sha256 {card['source_sha256']}",

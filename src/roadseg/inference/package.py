@@ -6,6 +6,7 @@ The header's ``roadseg`` entry is one JSON object, the `WeightsCard`. Any safete
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from roadseg.media import write_bytes
 from roadseg.models import build, load_weights, read_state
 from roadseg.models.bundled import CARD_KEY, WEIGHTS_SUFFIX, bundled_weights
 from roadseg.models.catalog import is_code
+from roadseg.models.output import Output
 from roadseg.recipes import Preprocess
 
 __all__ = ["WeightsCard", "bundled_weights", "file_sha256", "find_weights", "load_package", "save_package"]
@@ -37,6 +39,8 @@ class WeightsCard:
         options: Its factory's options.
         space: The label space whose channels the network predicts.
         preprocess: How its input is made.
+        temperature: What its logits are divided by so that probabilities mean what they say (Guo et al., On Calibration
+            of Modern Neural Networks, ICML 2017, section 4.2); labels stay the same.
         scores: Scores as ``Scores.to_json`` gives them, each with its protocol.
         license: Licence of the weights; those of the training data may restrict their use.
         provenance: How the weights came about: recipe, data, command, hours, versions.
@@ -47,10 +51,15 @@ class WeightsCard:
     options: Mapping[str, Any] = field(default_factory=dict)
     space: LabelSpace
     preprocess: Preprocess
+    temperature: float = 1.0
     scores: tuple[Mapping[str, Any], ...] = ()
     license: str = "unknown"
     provenance: Mapping[str, Any] = field(default_factory=dict)
     source_sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature is {self.temperature}, not a positive number")
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as plain JSON values."""
@@ -111,6 +120,8 @@ def save_package(
 def load_package(path: str | Path, *, trust_code: bool = False) -> tuple[nn.Module, WeightsCard]:
     """Build the network that a weight file describes and load its weights, in evaluation mode.
 
+    Its logits come divided by the card's temperature; its parameters do not.
+
     Args:
         path: A file written by `save_package`, or a checkpoint of another code base in a layout that roadseg
             recognizes (`roadseg.inference.adopt`).
@@ -143,7 +154,19 @@ def load_package(path: str | Path, *, trust_code: bool = False) -> tuple[nn.Modu
         )
     model = build(card.model, card.space.num_classes, **card.options)
     load_weights(model, checkpoint)
+    if card.temperature != 1:
+        model.register_forward_hook(_Temperature(card.temperature))
     return model.eval(), card
+
+
+class _Temperature:
+    """What is done to a network's output so that its probabilities mean what they say."""
+
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, _model: nn.Module, _args: Any, output: Output) -> Output:  # noqa: ANN401 - as torch calls it
+        return output._replace(logits=output.logits / self.value)
 
 
 def find_weights(name_or_file: str | Path) -> Path:

@@ -89,8 +89,10 @@ class _LearningToDownsample(nn.Module):
         self.dsconv1 = _SeparableConv(32, 48, stride=2)
         self.dsconv2 = _SeparableConv(48, 64, stride=2)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.dsconv2(self.dsconv1(self.conv(x)))  # type: ignore[no-any-return]
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map images to features of 1/4 and of 1/8."""
+        early = self.dsconv1(self.conv(x))
+        return early, self.dsconv2(early)
 
 
 class _PyramidPooling(nn.Module):
@@ -149,14 +151,10 @@ class _FeatureFusion(nn.Module):
         self.conv_higher_res = nn.Sequential(nn.Conv2d(64, 128, 1), nn.BatchNorm2d(128))
 
     def forward(self, detail: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        height, width = detail.shape[-2:]
-        if self.align_corners:
-            context = resize(context, (height, width), align_corners=True)
-        else:  # by exactly 4, then cropped: a cell keeps its place when the sides are no multiples of 4
-            full = (context.shape[-2] * 4, context.shape[-1] * 4)
-            context = resize(context, full, align_corners=False)
-            # Cropped by negative padding: the exporter ties a slice to the traced size.
-            context = F.pad(context, (0, width - full[1], 0, height - full[0]))
+        size = detail.shape[-2], detail.shape[-1]
+        context = (
+            resize(context, size, align_corners=True) if self.align_corners else _enlarge(context, 4, size)
+        )
         context = self.conv_lower_res(self.dwconv(context))
         return torch.relu(context + self.conv_higher_res(detail))
 
@@ -168,8 +166,41 @@ class _Classifier(nn.Module):
         self.dsconv2 = _SeparableConv(128, 128)
         self.conv = nn.Sequential(nn.Dropout(0.1), nn.Conv2d(128, num_classes, 1))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.conv(self.dsconv2(self.dsconv1(x)))  # type: ignore[no-any-return]
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Map features to the last ones, and to logits."""
+        x = self.dsconv2(self.dsconv1(x))
+        return x, self.conv(x)
+
+
+class _Refinement(nn.Module):
+    """Corrections to logits, at twice their resolution, from early features of that resolution.
+
+    Not in the paper. Logits of 1/8 cannot draw a pole that is thinner than a cell. The corrections start at zero, so
+    that a trained network goes on from what it knows.
+    """
+
+    def __init__(self, early_channels: int, late_channels: int, width: int, num_classes: int) -> None:
+        super().__init__()
+        self.early = nn.Sequential(nn.Conv2d(early_channels, width, 1, bias=False), nn.BatchNorm2d(width))
+        self.late = nn.Sequential(nn.Conv2d(late_channels, width, 1, bias=False), nn.BatchNorm2d(width))
+        self.blend = nn.Sequential(_SeparableConv(width, width), _SeparableConv(width, width))
+        self.conv = nn.Conv2d(width, num_classes, 1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, early: torch.Tensor, late: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """Map features of 1/4 and of 1/8 and logits of 1/8 to logits of 1/4."""
+        size = early.shape[-2], early.shape[-1]
+        x = torch.relu(self.early(early) + _enlarge(self.late(late), 2, size))
+        return self.conv(self.blend(x)) + _enlarge(logits, 2, size)  # type: ignore[no-any-return]
+
+
+def _enlarge(x: torch.Tensor, factor: int, size: tuple[int, int]) -> torch.Tensor:
+    """Enlarge a map by exactly a factor, then crop it: a cell keeps its place when the sides are no multiples."""
+    full = (x.shape[-2] * factor, x.shape[-1] * factor)
+    x = resize(x, full, align_corners=False)
+    # Cropped by negative padding: the exporter ties a slice to the traced size.
+    return F.pad(x, (0, size[1] - full[1], 0, size[0] - full[0]))
 
 
 def _aux_head(in_channels: int, width: int, num_classes: int) -> nn.Sequential:
@@ -187,9 +218,12 @@ class FastSCNN(nn.Module):
         aux: Which auxiliary classifiers to build; they run in training only.
         aux_width: Hidden channels of an auxiliary classifier (the published checkpoints have 32 or 64).
         align_corners: How feature maps are resized within the network, and how its logits are to be upsampled.
-    """
+        refine: Channels of a part that corrects the logits at 1/4 of the image, for thin things (not in the paper); 0
+            for none.
 
-    stride = 8
+    Raises:
+        ValueError: An auxiliary classifier is unknown, or corrections are wanted where maps are resized by corners.
+    """
 
     def __init__(
         self,
@@ -199,12 +233,16 @@ class FastSCNN(nn.Module):
         aux: Sequence[AuxHead] = (),
         aux_width: int = 32,
         align_corners: bool = True,
+        refine: int = 0,
     ) -> None:
         super().__init__()
+        if refine and align_corners:
+            raise ValueError("refine needs align_corners=False: its grid must lie on that of the logits")
         if unknown := set(aux) - set(get_args(AuxHead)):
             raise ValueError(f"aux knows {get_args(AuxHead)}, not {sorted(unknown)}")
         self.num_classes = num_classes
         self.align_corners = align_corners
+        self.stride = 4 if refine else 8
         self.aux = tuple(aux)
         self.learning_to_downsample = _LearningToDownsample(stem_padding)
         self.global_feature_extractor = _GlobalFeatureExtractor(align_corners)
@@ -214,15 +252,18 @@ class FastSCNN(nn.Module):
             self.auxlayer = _aux_head(64, aux_width, num_classes)
         if "context" in self.aux:
             self.auxlayer_context = _aux_head(128, aux_width, num_classes)
+        self.refinement = _Refinement(48, 128, refine, num_classes) if refine else None
 
     def forward(self, images: torch.Tensor) -> Output:
-        """Map normalized images ``[B, 3, H, W]`` to logits ``[B, C, ceil(H/8), ceil(W/8)]``.
+        """Map normalized images ``[B, 3, H, W]`` to logits ``[B, C, ceil(H/8), ceil(W/8)]``, or of 1/4 if refined.
 
         In training, ``aux`` holds the stem's logits (1/8) and then the context's (1/32), as far as they were built.
         """
-        detail = self.learning_to_downsample(images)
+        early, detail = self.learning_to_downsample(images)
         context = self.global_feature_extractor(detail)
-        logits = self.classifier(self.feature_fusion(detail, context))
+        late, logits = self.classifier(self.feature_fusion(detail, context))
+        if self.refinement is not None:
+            logits = self.refinement(early, late, logits)
         if not self.training:
             return Output(logits)
         aux = []
@@ -240,8 +281,14 @@ def fast_scnn(
     aux: Sequence[AuxHead] = (),
     aux_width: int = 32,
     align_corners: bool = True,
+    refine: int = 0,
 ) -> FastSCNN:
     """Build `FastSCNN`: 1.14 M parameters, 6.7 G multiply-adds at 1024 x 2048."""
     return FastSCNN(
-        num_classes, stem_padding=stem_padding, aux=aux, aux_width=aux_width, align_corners=align_corners
+        num_classes,
+        stem_padding=stem_padding,
+        aux=aux,
+        aux_width=aux_width,
+        align_corners=align_corners,
+        refine=refine,
     )
