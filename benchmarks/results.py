@@ -1,7 +1,8 @@
 """Training results: python benchmarks/results.py [RUN ...] takes in finished runs and writes RESULTS.md anew.
 
-Each run becomes one file in benchmarks/results/ with its plan, its scores over time and what it ran on; the table and the
-picture are made of those files alone.
+A RUN is the folder of one, or a weight file of ours. Each becomes one file in benchmarks/results/ with its plan, its scores
+over time and what it ran on; the tables and the picture are made of those files alone. With --data, the last weights of every
+given run are scored: on the test split, and on the validation split where the run was not trained on that.
 """
 
 import argparse
@@ -11,13 +12,20 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import roadseg
+from roadseg.data import open_source
+from roadseg.inference import evaluate, protocol_of
+from roadseg.media.run_files import LAST, METRICS, RUN
+from roadseg.metrics import Scores
+from roadseg.models import build, read_card
+from roadseg.recipes.changes import changes
 from roadseg.reporting.charts import line_chart
 
 HERE = Path(__file__).parent
 RECORDS = HERE / "results"
 TABLE = HERE / "RESULTS.md"
 CURVES = HERE / "results.svg"
-COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd")
+COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#17becf", "#7f7f7f")
 STYLE = (
     "<style>text{font:12px sans-serif;fill:#444}.grid{stroke:#ddd}path,polyline{fill:none;stroke-width:2}"
     + "".join(f".line{i}{{stroke:{color}}}.name{i}{{fill:{color}}}" for i, color in enumerate(COLORS))
@@ -26,28 +34,74 @@ STYLE = (
 )
 
 
-def record(run: Path) -> dict[str, Any]:
+def record(run: Path, data: str | None) -> dict[str, Any]:
     """Return what is kept of a run: nothing of it names a place on a machine."""
-    plan = json.loads((run / "run.json").read_text())
-    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    if not rows or "val" not in rows[-1]:
-        raise SystemExit(f"{run}: has no scores; let it come to its first validation")
-    recipe = plan["recipe"]
-    last = rows[-1]["val"]
+    weights = run / LAST if run.is_dir() else run
+    card = read_card(weights)
+    recipe = dict(card["provenance"]["recipe"])
+    started = beginning(recipe["model"].get("weights"))
     recipe["data"] = {key: recipe["data"][key] for key in ("train", "val")}
+    recipe["model"] = {key: recipe["model"][key] for key in ("kind", "name", "options")}
+    rows = lines(run / METRICS)
+    known = [found for found in card["scores"] if "void truth ignored" in found["protocol"]["text"]]
+    scores = {"test": known[-1]} if known and recipe["data"]["val"] == "test" else {}
+    if data is not None:
+        trained = recipe["data"]["train"].split("+")
+        scores = {split: score(weights, data, split) for split in ("val", "test") if split not in trained}
+    if "test" not in scores:
+        raise SystemExit(f"{run}: is not scored; give --data")
+    plan = json.loads((run / RUN).read_text()) if run.is_dir() else {}
     return {
         "recipe": recipe,
-        "versions": plan["versions"],
-        "device": plan["device"],
-        "protocol": last["protocol"]["text"] if isinstance(last["protocol"], dict) else last["protocol"],
+        "starts_from": started,
+        "parameters": sum(
+            value.numel()
+            for value in build(recipe["model"]["name"], 11, **in_use(recipe["model"]["options"])).parameters()
+        ),
+        "command": f"roadseg train {recipe['name']} --data CAMVID",
+        "versions": plan.get("versions", {}),
+        "device": plan.get("device", {"name": card["provenance"].get("hardware", "unknown")}),
+        "hours": round(rows[-1]["seconds"] / 3600, 2) if rows else card["provenance"]["hours"],
+        "cpu_hours": round(processor_seconds(rows)[-1] / 3600, 2) if rows else None,
         "curve": [
-            {key: row[key] for key in ("epoch", "step", "seconds", "loss") if key in row}
-            | {"cpu_seconds": seconds}
-            | {"miou": row["val"]["miou"], "pixel_accuracy": row["val"]["pixel_accuracy"]}
+            {key: row[key] for key in ("epoch", "step", "loss")}
+            | {"cpu_seconds": seconds, "miou": row["val"]["miou"]}
             for row, seconds in zip(rows, processor_seconds(rows), strict=True)
+            if "val" in row
         ],
-        "classes": {name: values["iou"] for name, values in last["classes"].items()},
+        "scores": {
+            split: {
+                "miou": found["miou"],
+                "pixel_accuracy": found["pixel_accuracy"],
+                "protocol": found["protocol"]["text"],
+                "classes": {
+                    each["name"]: found["classes"][each["name"]]["iou"] for each in card["space"]["classes"]
+                },
+            }
+            for split, found in scores.items()
+        },
     }
+
+
+def beginning(weights: str | None) -> str | None:
+    """Return the recipe of the run that a run started from."""
+    if weights is None:
+        return None
+    if Path(weights).is_file():
+        return str(read_card(Path(weights))["provenance"]["recipe"]["name"])
+    # The folder of a run is named after its recipe.
+    found = re.search(r"[a-z0-9-]+\.[a-z0-9-]*[a-z0-9](?=[,/])", weights)
+    return found.group() if found else None
+
+
+def in_use(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a network without its auxiliary outputs, which only training needs."""
+    return {key: value for key, value in options.items() if key not in ("aux", "dsn")}
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's metrics; none for a weight file alone."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def processor_seconds(rows: list[dict[str, Any]]) -> list[float]:
@@ -62,86 +116,105 @@ def processor_seconds(rows: list[dict[str, Any]]) -> list[float]:
     return found
 
 
+def score(weights: Path, data: str, split: str) -> dict[str, Any]:
+    """Return the scores of weights on a split."""
+    predictor, source = roadseg.load(weights), open_source(data)
+    confusion = evaluate(predictor, source, split)
+    return Scores.from_confusion(confusion, protocol_of(predictor, source, split, confusion)).to_json()
+
+
 def table(records: list[dict[str, Any]]) -> str:
     """Return RESULTS.md."""
-    lines = [
+    found = [
         "# Training results",
         "",
         "Written by `python benchmarks/results.py RUN ...` from the files of the runs, which `benchmarks/results/` keeps:",
-        "the plan, the versions, the device, and every validation. Scores are of the last weights, on images that were",
-        "watched but not selected on.",
+        "the plan, the versions, the device, and every validation. Scores are of the last weights of a run, never of the",
+        "best on test. A validation score is given where the run was not trained on those images.",
         "",
-        "| recipe | network | parameters of the run | device | time | processor time | test mIoU | accuracy |",
-        "|---|---|---|---|---:|---:|---:|---:|",
+        "| recipe | starts from | network, parameters in use | training | device | time | processor time | val mIoU |"
+        " test mIoU | accuracy |",
+        "|---|---|---|---|---|---:|---:|---:|---:|---:|",
     ]
     for item in records:
-        recipe, device, last = item["recipe"], item["device"], item["curve"][-1]
+        recipe, device, test = item["recipe"], item["device"], item["scores"]["test"]
         crop = recipe["augment"]["crop"]
-        lines.append(
-            f"| {recipe['name']} | {recipe['model']['name']} | {recipe['epochs']} epochs, batch {recipe['batch_size']},"
-            f" crop {crop[1]}x{crop[0]} | {device['name']}, {device['threads']} threads | {clock(last['seconds'])} |"
-            f" {clock(last['cpu_seconds'])} | **{100 * last['miou']:.2f}** | {100 * last['pixel_accuracy']:.2f} |"
+        threads = f", {device['threads']} threads" if "threads" in device else ""
+        val = item["scores"].get("val")
+        found.append(
+            f"| {recipe['name']} | {item['starts_from'] or 'scratch'} | {recipe['model']['name']}, "
+            f"{item['parameters'] / 1e6:.2f} M | {recipe['data']['train']}, {recipe['epochs']} epochs, "
+            f"batch {recipe['batch_size']}, crop {crop[1]}x{crop[0]} | {device['name']}{threads} |"
+            f" {clock(item['hours'])} | {clock(item['cpu_hours'])} | {percent(val and val['miou'], 2)} |"
+            f" **{percent(test['miou'], 2)}** | {percent(test['pixel_accuracy'], 2)} |"
         )
-    lines += ["", f"![mIoU over processor time]({CURVES.name})", "", "## Commands", "", "```"]
-    lines += [f"roadseg train {item['recipe']['name']} --data CAMVID" for item in records]
-    lines += ["```", "", "## Classes, IoU", ""]
-    names = list(records[0]["classes"])
-    lines += [
-        "| recipe | " + " | ".join(names) + " |",
-        "|---|" + "---:|" * len(names),
-        *(
-            f"| {item['recipe']['name']} | "
-            + " | ".join(f"{100 * item['classes'][name]:.1f}" for name in names)
-            + " |"
-            for item in records
-        ),
-        "",
-        "## Protocol",
-        "",
-        *dict.fromkeys(f"- {item['protocol']}" for item in records),
-        "",
-    ]
-    return "\n".join(lines)
+    found += ["", f"![mIoU over processor time]({CURVES.name})", "", "## Commands", "", "```"]
+    found += [item["command"] for item in records]
+    found += ["```", "", "## What moved the score", ""]
+    names = {item["recipe"]["name"]: item for item in records}
+    for item in records:
+        base = names.get(item["starts_from"] or "")
+        if base is not None:
+            gain = 100 * (item["scores"]["test"]["miou"] - base["scores"]["test"]["miou"])
+            found.append(f"- {item['recipe']['name']}, {gain:+.1f} on test over {base['recipe']['name']}:")
+            found += [f"  - {what}" for what in changes(base["recipe"], item["recipe"]) if "name" not in what]
+    classes = list(records[0]["scores"]["test"]["classes"])
+    found += ["", "## Classes, IoU on test", "", "| recipe | " + " | ".join(classes) + " |"]
+    found.append("|---|" + "---:|" * len(classes))
+    for item in records:
+        values = item["scores"]["test"]["classes"]
+        found.append(
+            f"| {item['recipe']['name']} | " + " | ".join(percent(values[name]) for name in classes) + " |"
+        )
+    protocols = dict.fromkeys(
+        f"- {found['protocol']}" for item in records for found in item["scores"].values()
+    )
+    return "\n".join([*found, "", "## Protocols", "", *protocols, ""])
 
 
 def curves(records: list[dict[str, Any]]) -> str:
     """Return a picture of the scores over processor time."""
-    lines = [
-        (
-            item["recipe"]["name"],
-            [(row["cpu_seconds"] / 60, row["miou"]) for row in item["curve"]],
-        )
+    drawn = [
+        (item["recipe"]["name"], [(row["cpu_seconds"] / 60, row["miou"]) for row in item["curve"]])
         for item in records
+        if len(item["curve"]) > 1 and item["recipe"]["data"]["val"] == "test"
     ]
-    page = line_chart("mIoU over processor time", lines, "processor minutes", "test mIoU, %", percent=True)
+    page = line_chart("mIoU over processor time", drawn, "processor minutes", "test mIoU, %", percent=True)
     svg = page.partition("</svg>")[0].replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
     legend = "".join(
         f'<text class="name{number}" x="72" y="{20 + 16 * number}">{name}</text>'
-        for number, (name, _) in enumerate(lines)
+        for number, (name, _) in enumerate(drawn)
     )
     return re.sub(r"(<svg[^>]*>)", r"\1" + STYLE, svg, count=1) + legend + "</svg>\n"
 
 
-def clock(seconds: float) -> str:
+def clock(hours: float | None) -> str:
     """Return a time as hours and minutes."""
-    return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d} h"
+    return "-" if hours is None else f"{int(hours)}:{int(hours % 1 * 60):02d} h"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Return a share for people."""
+    return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
 def main() -> int:
-    """Take in runs, and write the table."""
+    """Take in runs, and write the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="*", type=Path, help="folders of finished runs")
-    for run in parser.parse_args().runs:
-        content = record(run)
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of finished runs, or weight files")
+    parser.add_argument("--data", help="score the given runs on this CamVid folder")
+    options = parser.parse_args()
+    for run in options.runs:
+        content = record(run, options.data)
         RECORDS.mkdir(exist_ok=True)
         path = RECORDS / f"{content['recipe']['name']}.json"
         path.write_text(json.dumps(content, indent=1) + "\n")
     found = [json.loads(path.read_text()) for path in sorted(RECORDS.glob("*.json"))]
     if not found:
         raise SystemExit("there are no results yet: give the folders of finished runs")
-    found.sort(key=lambda item: -item["curve"][-1]["miou"])
+    found.sort(key=lambda item: -item["scores"]["test"]["miou"])
     TABLE.write_text(table(found))
     CURVES.write_text(curves(found))
     print(f"{TABLE}: {len(found)} runs")
