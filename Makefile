@@ -26,8 +26,9 @@ setup: $(VENV)/.installed ## create .venv and install roadseg with its developme
 demo: setup ## run the main job on rendered streets and say where the pictures are
 	$(BIN)/roadseg demo
 
-test: setup ## run the whole test suite
-	$(BIN)/python -m pytest
+# One thread per process: threads of several processes that wait for each other on the same cores take many times as long.
+test: setup ## run the whole test suite, on all cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 check: setup ## lint, types, import directions
 	$(BIN)/ruff check .
