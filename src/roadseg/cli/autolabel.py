@@ -146,6 +146,8 @@ class _Run:
         target = find_target(command.to) or (members[0].space if opened is None else opened.target)
         self.teachers: Teachers = Teachers.of(members, target, command.agree)
         self.source, self.split = self._pictures(opened)
+        for name in command.merge:  # a typo should show before hours of calibration
+            target.index(name)
         if never := self.teachers.never:
             terminal.note(f"{target.name}: these weights can never predict {', '.join(never)}")
 

@@ -147,6 +147,7 @@ _RECIPES: dict[str, Callable[[], Recipe]] = {
     "fast-scnn.camvid": fast_scnn.camvid,
     "fast-scnn.camvid-30min": fast_scnn.camvid_30min,
     "fast-scnn.camvid-fine": fast_scnn.camvid_fine,
+    "fast-scnn.camvid-last": fast_scnn.camvid_last,
     "fast-scnn.camvid-refined": fast_scnn.camvid_refined,
     "fast-scnn.cityscapes": fast_scnn.cityscapes,
     "fast-scnn.synthetic": fast_scnn.synthetic,
