@@ -61,6 +61,7 @@ def record(run: Path, data: str | None) -> dict[str, Any]:
         "command": f"roadseg train {recipe['name']} --data CAMVID",
         "versions": plan.get("versions", {}),
         "device": plan.get("device", {"name": card["provenance"].get("hardware", "unknown")}),
+        "epochs": rows[-1]["epoch"] if rows else recipe["epochs"],
         "hours": round(rows[-1]["seconds"] / 3600, 2) if rows else card["provenance"]["hours"],
         "cpu_hours": round(processor_seconds(rows)[-1] / 3600, 2) if rows else None,
         "curve": [
@@ -139,11 +140,12 @@ def table(records: list[dict[str, Any]]) -> str:
     for item in records:
         recipe, device, test = item["recipe"], item["device"], item["scores"]["test"]
         crop = recipe["augment"]["crop"]
-        threads = f", {device['threads']} threads" if "threads" in device else ""
+        cores = device.get("threads", 0) * device.get("processes", 1)
+        threads = f", {cores} threads" if cores else ""
         val = item["scores"].get("val")
         found.append(
             f"| {recipe['name']} | {item['starts_from'] or 'scratch'} | {recipe['model']['name']}, "
-            f"{item['parameters'] / 1e6:.2f} M | {recipe['data']['train']}, {recipe['epochs']} epochs, "
+            f"{item['parameters'] / 1e6:.2f} M | {recipe['data']['train']}, {item.get('epochs', recipe['epochs'])} epochs, "
             f"batch {recipe['batch_size']}, crop {crop[1]}x{crop[0]} | {device['name']}{threads} |"
             f" {clock(item['hours'])} | {clock(item['cpu_hours'])} | {percent(val and val['miou'], 2)} |"
             f" **{percent(test['miou'], 2)}** | {percent(test['pixel_accuracy'], 2)} |"
@@ -157,7 +159,11 @@ def table(records: list[dict[str, Any]]) -> str:
         if base is not None:
             gain = 100 * (item["scores"]["test"]["miou"] - base["scores"]["test"]["miou"])
             found.append(f"- {item['recipe']['name']}, {gain:+.1f} on test over {base['recipe']['name']}:")
-            found += [f"  - {what}" for what in changes(base["recipe"], item["recipe"]) if "name" not in what]
+            found += [
+                f"  - {what}"
+                for what in changes(base["recipe"], item["recipe"])
+                if "was not set" not in what and not what.startswith(("name", "seed"))
+            ]
     classes = list(records[0]["scores"]["test"]["classes"])
     found += ["", "## Classes, IoU on test", "", "| recipe | " + " | ".join(classes) + " |"]
     found.append("|---|" + "---:|" * len(classes))
