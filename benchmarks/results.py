@@ -162,7 +162,9 @@ def table(records: list[dict[str, Any]]) -> str:
             found += [
                 f"  - {what}"
                 for what in changes(base["recipe"], item["recipe"])
-                if "was not set" not in what and not what.startswith(("name", "seed"))
+                if not what.startswith(("name", "seed"))
+                # Plans of earlier versions do not say what could not be chosen then.
+                and ("not set" not in what or what.startswith(("model.options", "sampling")))
             ]
     classes = list(records[0]["scores"]["test"]["classes"])
     found += ["", "## Classes, IoU on test", "", "| recipe | " + " | ".join(classes) + " |"]
