@@ -66,6 +66,18 @@ def test_lovasz_per_image_is_the_mean_over_images_with_truth():
     torch.testing.assert_close(per_image(logits, mask), each[0])
 
 
+@pytest.mark.parametrize("per_image", [False, True])
+def test_lovasz_with_a_stride_sees_the_regions_of_every_second_pixel(per_image: bool):
+    logits, mask = example()
+    mask[1, ::2, ::2] = IGNORE
+    plain = CrossEntropyLoss(IGNORE)(logits, mask)
+    seen = LovaszLoss(IGNORE, per_image=per_image)(logits[..., ::2, ::2], mask[..., ::2, ::2])
+    strided = LovaszLoss(IGNORE, per_image=per_image, stride=2, cross_entropy=0.5)(logits, mask)
+    # The second image has a truth, if none at those pixels: it counts, with nothing to be lost.
+    regions = seen / 2 if per_image else seen
+    torch.testing.assert_close(strided, regions + 0.5 * plain)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_cross_entropy_is_added(kind: type[Criterion]):
     logits, mask = example()

@@ -132,7 +132,9 @@ def build_criterion(spec: Loss, space: LabelSpace, count: Counter) -> Criterion:
         case Dice():
             return losses.DiceLoss(ignore, smooth=spec.smooth, cross_entropy=spec.cross_entropy)
         case Lovasz():
-            return losses.LovaszLoss(ignore, per_image=spec.per_image, cross_entropy=spec.cross_entropy)
+            return losses.LovaszLoss(
+                ignore, per_image=spec.per_image, stride=spec.stride, cross_entropy=spec.cross_entropy
+            )
         case Boundary():
             return losses.BoundaryLoss(ignore, width=spec.width)
         case _:

@@ -149,10 +149,12 @@ class Lovasz:
 
     Attributes:
         per_image: Whether the loss of each image is taken alone.
+        stride: Only every so many pixels, along both sides, are part of the regions.
         cross_entropy: Weight of plain cross entropy added to it.
     """
 
     per_image: bool = False
+    stride: int = 1
     cross_entropy: float = 0.0
 
 
