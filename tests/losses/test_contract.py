@@ -70,7 +70,9 @@ CASES = {
     "focal": Case(lambda classes: FocalLoss(IGNORE, cross_entropy=0.5), smp=True),
     "dice": Case(lambda classes: DiceLoss(IGNORE, cross_entropy=0.5), additive=False, smp=True),
     "lovasz": Case(lambda classes: LovaszLoss(IGNORE), additive=False, smp=True),
-    "lovasz, every second pixel": Case(lambda classes: LovaszLoss(IGNORE, stride=2), additive=False, smp=True),
+    "lovasz, every second pixel": Case(
+        lambda classes: LovaszLoss(IGNORE, stride=2), additive=False, smp=True
+    ),
     "lovasz per image": Case(lambda classes: LovaszLoss(IGNORE, per_image=True, cross_entropy=0.5), smp=True),
     "boundary": Case(lambda classes: BoundaryLoss(IGNORE)),
     "binary cross entropy": Case(lambda classes: BinaryCrossEntropyLoss(IGNORE)),

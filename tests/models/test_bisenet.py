@@ -128,15 +128,6 @@ def test_nearest_upsampling_repeats_cells_at_any_size() -> None:
         assert torch.equal(found, repeated[..., :height, :width])
 
 
-def test_cells_keep_their_place_without_aligned_corners() -> None:
-    model = _tiny(align_corners=False)
-    coarse = torch.randn(1, 2, 7, 11)
-    whole = model._enlarge(coarse, torch.empty(1, 1, 14, 22))
-    torch.testing.assert_close(
-        model._enlarge(coarse, torch.empty(1, 1, 13, 21)), whole[..., :13, :21], rtol=0, atol=0
-    )
-
-
 def test_auxiliary_logits_come_from_the_context_path_alone() -> None:
     model = _tiny().train()
     for value in model.spatial_path.parameters():

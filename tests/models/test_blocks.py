@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from roadseg.models.blocks import adaptive_avg_pool
+from roadseg.models.blocks import adaptive_avg_pool, enlarge
 
 
 @settings(max_examples=40, deadline=None)
@@ -27,3 +27,19 @@ def test_a_small_grid_repeats_its_last_cell(compiling: bool, monkeypatch: pytest
     assert grid.shape == (1, 2, 2, 3)
     assert torch.equal(grid[:, :, 0], grid[:, :, 1])
     assert torch.allclose(grid[:, :, :1], F.adaptive_avg_pool2d(x, (1, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8, 16])
+def test_enlarged_cells_keep_their_place_where_sides_are_no_multiples(factor: int) -> None:
+    coarse = torch.randn(1, 2, 2, 3)
+    whole = enlarge(coarse, factor, (2 * factor, 3 * factor), align_corners=False)
+    part = enlarge(coarse, factor, (factor + 1, 2 * factor + 1), align_corners=False)
+    assert torch.equal(part, whole[..., : factor + 1, : 2 * factor + 1])
+    torch.testing.assert_close(whole, F.interpolate(coarse, scale_factor=factor, mode="bilinear"))
+
+
+def test_enlarged_with_aligned_corners_spans_the_corners() -> None:
+    coarse = torch.randn(1, 2, 2, 3)
+    found = enlarge(coarse, 4, (7, 10), align_corners=True)
+    assert found.shape[-2:] == (7, 10)
+    torch.testing.assert_close(found[..., ::6, ::9], coarse[..., :, ::2])

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from roadseg.models.blocks import conv_bn_relu, resize
+from roadseg.models.blocks import conv_bn_relu, enlarge
 from roadseg.models.output import Output
 from roadseg.models.resnet import ResNet, Stem
 
@@ -263,15 +263,10 @@ class BiSeNet(nn.Module):
 
     def _enlarge(self, x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
         """Enlarge ``x`` twofold, to the size of ``like``, which is one cell less where that side is odd."""
-        height, width = like.shape[-2:]
+        size = like.shape[-2], like.shape[-1]
         if self.upsampling == "nearest":
-            return F.interpolate(x, size=(height, width), mode="nearest")
-        if self.align_corners:
-            return resize(x, (height, width), align_corners=True)
-        full = (x.shape[-2] * 2, x.shape[-1] * 2)
-        x = resize(x, full, align_corners=False)
-        # Cropped, so that a cell keeps its place; by negative padding, because the exporter ties a slice to its size.
-        return F.pad(x, (0, width - full[1], 0, height - full[0]))
+            return F.interpolate(x, size=size, mode="nearest")
+        return enlarge(x, 2, size, self.align_corners)
 
 
 def bisenet_resnet18(

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["AdaptiveAvgPool", "adaptive_avg_pool", "conv_bn_relu", "resize"]
+__all__ = ["AdaptiveAvgPool", "adaptive_avg_pool", "conv_bn_relu", "enlarge", "resize"]
 
 
 def conv_bn_relu(
@@ -34,6 +34,20 @@ def conv_bn_relu(
 def resize(x: torch.Tensor, size: tuple[int, int], align_corners: bool) -> torch.Tensor:
     """Resize feature maps ``[B, C, h, w]`` bilinearly to ``[B, C, *size]``."""
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
+
+
+def enlarge(x: torch.Tensor, factor: int, size: tuple[int, int], align_corners: bool) -> torch.Tensor:
+    """Enlarge feature maps ``[B, C, h, w]``, whose cells are ``factor`` times as large, bilinearly to ``[B, C, *size]``.
+
+    Without ``align_corners`` by exactly the factor, and then cropped: a cell keeps its place where the sides are no
+    multiples of it.
+    """
+    if align_corners:
+        return resize(x, size, align_corners=True)
+    full = (x.shape[-2] * factor, x.shape[-1] * factor)
+    x = resize(x, full, align_corners=False)
+    # Cropped by negative padding: the exporter ties a slice to the traced size.
+    return F.pad(x, (0, size[1] - full[1], 0, size[0] - full[0]))
 
 
 def _pooling_matrix(length: int, bins: int, like: torch.Tensor, least: int = 1) -> torch.Tensor:

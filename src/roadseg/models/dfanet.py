@@ -19,10 +19,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from roadseg.models.blocks import conv_bn_relu, resize
+from roadseg.models.blocks import conv_bn_relu, enlarge
 from roadseg.models.output import Output
 
 __all__ = ["DFANet", "XceptionA", "dfanet_a", "dfanet_b"]
@@ -236,7 +235,8 @@ class DFANet(nn.Module):
         between = []
         for branch in self.branches:
             last = passes[-1]
-            between.append(self._enlarge(last.fca, last.enc2, 4))
+            size = last.enc2.shape[-2], last.enc2.shape[-1]
+            between.append(enlarge(last.fca, 4, size, self.align_corners))
             passes.append(branch(last, between[-1]))
         logits = self.conv_out(self._decode(passes))
         if not self.training:
@@ -246,25 +246,16 @@ class DFANet(nn.Module):
     def _decode(self, passes: Sequence[_Features]) -> torch.Tensor:
         """Sum the first stages, and then the attention outputs, of all passes at 1/4 of the image."""
         largest = passes[0].enc2
+        size = largest.shape[-2], largest.shape[-1]
         detail: torch.Tensor = self.reduce_enc2[0](largest)
         for index in range(1, len(passes)):
             reduced = self.reduce_enc2[index](passes[index].enc2)
-            detail = detail + self._enlarge(reduced, largest, 2**index)
+            detail = detail + enlarge(reduced, 2**index, size, self.align_corners)
         fused: torch.Tensor = self.conv_fusion(detail)
         for index, each in enumerate(passes):
             reduced = self.reduce_fca[index](each.fca)
-            fused = fused + self._enlarge(reduced, largest, 4 * 2**index)
+            fused = fused + enlarge(reduced, 4 * 2**index, size, self.align_corners)
         return fused
-
-    def _enlarge(self, x: torch.Tensor, like: torch.Tensor, factor: int) -> torch.Tensor:
-        """Enlarge ``x``, whose cells are ``factor`` times as large as those of ``like``, to the size of ``like``."""
-        height, width = like.shape[-2:]
-        if self.align_corners:
-            return resize(x, (height, width), align_corners=True)
-        full = (x.shape[-2] * factor, x.shape[-1] * factor)
-        x = resize(x, full, align_corners=False)
-        # Cropped, so that a cell keeps its place; by negative padding, because the exporter ties a slice to its size.
-        return F.pad(x, (0, width - full[1], 0, height - full[0]))
 
 
 def dfanet_a(

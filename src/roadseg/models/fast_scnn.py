@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
-from roadseg.models.blocks import adaptive_avg_pool, conv_bn_relu, resize
+from roadseg.models.blocks import adaptive_avg_pool, conv_bn_relu, enlarge, resize
 from roadseg.models.output import Output
 
 __all__ = ["FastSCNN", "fast_scnn"]
@@ -152,9 +151,7 @@ class _FeatureFusion(nn.Module):
 
     def forward(self, detail: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         size = detail.shape[-2], detail.shape[-1]
-        context = (
-            resize(context, size, align_corners=True) if self.align_corners else _enlarge(context, 4, size)
-        )
+        context = enlarge(context, 4, size, self.align_corners)
         context = self.conv_lower_res(self.dwconv(context))
         return torch.relu(context + self.conv_higher_res(detail))
 
@@ -191,16 +188,8 @@ class _Refinement(nn.Module):
     def forward(self, early: torch.Tensor, late: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
         """Map features of 1/4 and of 1/8 and logits of 1/8 to logits of 1/4."""
         size = early.shape[-2], early.shape[-1]
-        x = torch.relu(self.early(early) + _enlarge(self.late(late), 2, size))
-        return self.conv(self.blend(x)) + _enlarge(logits, 2, size)  # type: ignore[no-any-return]
-
-
-def _enlarge(x: torch.Tensor, factor: int, size: tuple[int, int]) -> torch.Tensor:
-    """Enlarge a map by exactly a factor, then crop it: a cell keeps its place when the sides are no multiples."""
-    full = (x.shape[-2] * factor, x.shape[-1] * factor)
-    x = resize(x, full, align_corners=False)
-    # Cropped by negative padding: the exporter ties a slice to the traced size.
-    return F.pad(x, (0, size[1] - full[1], 0, size[0] - full[0]))
+        x = torch.relu(self.early(early) + enlarge(self.late(late), 2, size, align_corners=False))
+        return self.conv(self.blend(x)) + enlarge(logits, 2, size, align_corners=False)  # type: ignore[no-any-return]
 
 
 def _aux_head(in_channels: int, width: int, num_classes: int) -> nn.Sequential:
