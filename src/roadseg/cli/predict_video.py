@@ -341,23 +341,17 @@ def _known_result(file: Path, job: str) -> VideoResult | None:
 
 def _fingerprint(predictor: "Predictor", source: str | Path, painter: _Painter) -> str:
     """Return a digest of everything that the film follows from."""
-    import torch
-
-    digest = hashlib.sha256()
-    for name, tensor in sorted(predictor.model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     facts = {
         "version": __version__,
         "part": PART_FRAMES,
         "plan": asdict(painter.plan),
         "space": painter.space.fingerprint,
         **painter.translation.settings(),
-        "card": repr(predictor.card.preprocess),
+        "weights": predictor.fingerprint(),
         "strategy": predictor.strategy.describe(),
         "device": predictor.device.type,
     }
-    digest.update(json.dumps(facts, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     path = Path(source)
     if path.is_file():
         size = path.stat().st_size

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -95,6 +96,15 @@ class Predictor:
         """The label space of the predictions: the network's, or the one that the strategy projects to."""
         projection = projection_of(self.strategy)
         return self.card.space if projection is None else projection.target
+
+    def fingerprint(self) -> str:
+        """Return 16 hexadecimal digits that change with what a file of weights says: tensors, input, temperature."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(repr((self.card.preprocess, self.card.temperature)).encode())
+        return digest.hexdigest()[:16]
 
     def to(self, target: LabelSpace | LabelMap | str | Path) -> "Predictor":
         """Return a predictor of another label space, with the same network.

@@ -1,6 +1,5 @@
 """What one or several networks say about a picture: labels, confidence, and where they agree."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -98,7 +97,7 @@ class Teachers:
         each = [
             {
                 "network": predictor.card.model,
-                "weights": _fingerprint(predictor.model),
+                "weights": predictor.fingerprint(),
                 "strategy": repr(predictor.strategy),
             }
             for predictor in self.predictors
@@ -152,12 +151,3 @@ def _as_bytes(confidence: torch.Tensor) -> NDArray[np.uint8]:
     """Return ``floor(255 p)``; never above 255, whatever sums of probabilities round to."""
     found: NDArray[np.uint8] = (confidence * (LEVELS - 1)).clamp_(0, LEVELS - 1).to(torch.uint8).cpu().numpy()
     return found
-
-
-def _fingerprint(model: torch.nn.Module) -> str:
-    """Return 16 hexadecimal digits of a network's parameters and statistics."""
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
