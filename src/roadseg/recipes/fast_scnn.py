@@ -186,8 +186,8 @@ def camvid_last() -> Recipe:
         refined,
         name="fast-scnn.camvid-last",
         model=dataclasses.replace(refined.model, weights="runs/fast-scnn.camvid-refined/last.safetensors"),
-        augment=Augment(
-            crop=(320, 416),
+        augment=dataclasses.replace(
+            ZOOMED,
             scale=(0.8, 3.0),
             rotate=3.0,
             rotate_p=0.3,
