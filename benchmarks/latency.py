@@ -17,12 +17,10 @@ from typing import Any
 import torch
 from delivery import deliver  # from this folder
 from forward import processor  # from this folder
+from scoring import parameters_in_use, percent, scores_on  # from this folder
 
 import roadseg
-from roadseg.data import open_source
 from roadseg.data.synth import build_scene, render
-from roadseg.inference import evaluate, protocol_of
-from roadseg.metrics import Scores
 
 
 def main() -> None:
@@ -53,7 +51,7 @@ def main() -> None:
     first = next(iter(times.values()))
     rows = [
         row(name, predictors[name], times[name], first)
-        | ({} if options.data is None else {"miou": score(predictors[name], options.data)})
+        | ({} if options.data is None else {"miou": scores_on(predictors[name], options.data, "test").miou})
         for name in predictors
     ]
     device = next(iter(predictors.values())).device
@@ -76,17 +74,12 @@ def row(name: str, predictor: roadseg.Predictor, times: list[float], first: list
     return {
         "weights": Path(name).name.removesuffix(".safetensors"),
         "network": predictor.card.model,
-        "parameters": sum(value.numel() for value in predictor.model.parameters()),
+        "parameters": parameters_in_use(
+            predictor.card.model, dict(predictor.card.options), predictor.card.space.num_classes
+        ),
         "milliseconds": 1000 * statistics.median(times),
         "ratio": statistics.median(one / other for one, other in zip(times, first, strict=True)),
     }
-
-
-def score(predictor: roadseg.Predictor, data: str) -> float:
-    """Return the mIoU on the test split."""
-    source = open_source(data)
-    confusion = evaluate(predictor, source, "test")
-    return Scores.from_confusion(confusion, protocol_of(predictor, source, "test", confusion)).miou
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -99,7 +92,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines += [
         f"| {each['weights']} | {each['network']} | {each['parameters'] / 1e6:.2f} M |"
         f" {each['milliseconds']:.1f} | {each['ratio']:.2f} |"
-        + (f" {100 * each['miou']:.2f} |" if scored else "")
+        + (f" {percent(each['miou'], 2)} |" if scored else "")
         for each in rows
     ]
     return "\n".join(lines)

@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from scoring import parameters_in_use, percent, scores_on  # from this folder
+
 import roadseg
-from roadseg.data import open_source
-from roadseg.inference import evaluate, protocol_of
 from roadseg.media.run_files import LAST, METRICS, RUN
-from roadseg.metrics import Scores
-from roadseg.models import build, read_card
+from roadseg.models import read_card
 from roadseg.recipes.changes import changes
 from roadseg.reporting.charts import line_chart
 
@@ -47,27 +46,33 @@ def record(run: Path, data: str | None) -> dict[str, Any]:
     scores = {"test": known[-1]} if known and recipe["data"]["val"] == "test" else {}
     if data is not None:
         trained = recipe["data"]["train"].split("+")
-        scores = {split: score(weights, data, split) for split in ("val", "test") if split not in trained}
+        predictor = roadseg.load(weights)
+        scores = {
+            split: scores_on(predictor, data, split).to_json()
+            for split in ("val", "test")
+            if split not in trained
+        }
     if "test" not in scores:
         raise SystemExit(f"{run}: is not scored; give --data")
     plan = json.loads((run / RUN).read_text()) if run.is_dir() else {}
+    stop = f" --max-steps {rows[-1]['step']}" if rows and rows[-1]["step"] < plan["steps"] else ""
+    seconds = processor_seconds(rows, plan.get("device", {}).get("processes", 1))
     return {
         "recipe": recipe,
         "starts_from": started,
-        "parameters": sum(
-            value.numel()
-            for value in build(recipe["model"]["name"], 11, **in_use(recipe["model"]["options"])).parameters()
+        "parameters": parameters_in_use(
+            recipe["model"]["name"], recipe["model"]["options"], len(card["space"]["classes"])
         ),
-        "command": f"roadseg train {recipe['name']} --data CAMVID",
+        "command": f"roadseg train {recipe['name']} --data CAMVID" + stop,
         "versions": plan.get("versions", {}),
         "device": plan.get("device", {"name": card["provenance"].get("hardware", "unknown")}),
         "epochs": rows[-1]["epoch"] if rows else recipe["epochs"],
         "hours": round(rows[-1]["seconds"] / 3600, 2) if rows else card["provenance"]["hours"],
-        "cpu_hours": round(processor_seconds(rows)[-1] / 3600, 2) if rows else None,
+        "cpu_hours": round(seconds[-1] / 3600, 2) if rows else None,
         "curve": [
             {key: row[key] for key in ("epoch", "step", "loss")}
-            | {"cpu_seconds": seconds, "miou": row["val"]["miou"]}
-            for row, seconds in zip(rows, processor_seconds(rows), strict=True)
+            | {"cpu_seconds": spent, "miou": row["val"]["miou"]}
+            for row, spent in zip(rows, seconds, strict=True)
             if "val" in row
         ],
         "scores": {
@@ -90,14 +95,7 @@ def beginning(weights: str | None) -> str | None:
         return None
     if Path(weights).is_file():
         return str(read_card(Path(weights))["provenance"]["recipe"]["name"])
-    # The folder of a run is named after its recipe.
-    found = re.search(r"[a-z0-9-]+\.[a-z0-9-]*[a-z0-9](?=[,/])", weights)
-    return found.group() if found else None
-
-
-def in_use(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a network without its auxiliary outputs, which only training needs."""
-    return {key: value for key, value in options.items() if key not in ("aux", "dsn")}
+    return Path(weights).parent.name  # the folder of a run is named after its recipe
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -105,23 +103,19 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
-def processor_seconds(rows: list[dict[str, Any]]) -> list[float]:
-    """Return the processor time up to each validation; early versions counted anew after an interruption."""
+def processor_seconds(rows: list[dict[str, Any]], processes: int) -> list[float]:
+    """Return the processor time up to each validation; early versions counted anew after an interruption.
+
+    The first process notes its own: the others are as busy.
+    """
     before = last = 0.0
     found = []
     for row in rows:
         now = row.get("cpu_seconds", row["seconds"])
         before += last if now < last else 0.0
         last = now
-        found.append(round(before + now, 1))
+        found.append(round(processes * (before + now), 1))
     return found
-
-
-def score(weights: Path, data: str, split: str) -> dict[str, Any]:
-    """Return the scores of weights on a split."""
-    predictor, source = roadseg.load(weights), open_source(data)
-    confusion = evaluate(predictor, source, split)
-    return Scores.from_confusion(confusion, protocol_of(predictor, source, split, confusion)).to_json()
 
 
 def table(records: list[dict[str, Any]]) -> str:
@@ -199,11 +193,6 @@ def curves(records: list[dict[str, Any]]) -> str:
 def clock(hours: float | None) -> str:
     """Return a time as hours and minutes."""
     return "-" if hours is None else f"{int(hours)}:{int(hours % 1 * 60):02d} h"
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    """Return a share for people."""
-    return "-" if value is None else f"{100 * value:.{digits}f}"
 
 
 def main() -> int:

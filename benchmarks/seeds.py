@@ -21,12 +21,10 @@ from typing import Any
 
 from delivery import deliver  # from this folder
 from forward import processor  # from this folder
+from scoring import percent, scores_on  # from this folder
 
 import roadseg
-from roadseg.data import open_source
-from roadseg.inference import evaluate, protocol_of
 from roadseg.media.run_files import LAST, RUN
-from roadseg.metrics import Scores
 
 # Of Student's distribution, for 95 %, by degrees of freedom.
 QUANTILES = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -65,9 +63,7 @@ def scored(weights: Path, data: str, split: str) -> dict[str, Any]:
     """Return the scores of a run, from its folder if they are there."""
     file = weights.with_name("score.json")
     if not file.is_file() or file.stat().st_mtime < weights.stat().st_mtime:
-        predictor, source = roadseg.load(weights), open_source(data)
-        confusion = evaluate(predictor, source, split)
-        scores = Scores.from_confusion(confusion, protocol_of(predictor, source, split, confusion))
+        scores = scores_on(roadseg.load(weights), data, split)
         file.write_text(json.dumps(scores.to_json(), indent=1) + "\n")
         sys.stderr.write(f"{weights.parent.name}: {100 * scores.miou:.2f}\n")
     score: dict[str, Any] = json.loads(file.read_text())
@@ -125,11 +121,6 @@ def table(report: dict[str, Any]) -> str:
 def with_interval(value: float, half: float | None, sign: str = "") -> str:
     """Return a value in percent with its interval."""
     return f"{100 * value:{sign}.1f}" + ("" if half is None else f" ± {100 * half:.1f}")
-
-
-def percent(value: float | None) -> str:
-    """Return a share for people."""
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 if __name__ == "__main__":
