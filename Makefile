@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 GOLDEN ?= ../shared/golden
 
-.PHONY: help setup demo test check golden format clean
+.PHONY: help setup demo test check golden weights format clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,18 @@ check: setup ## lint, types, import directions
 
 golden: setup ## compare every network with its numeric reference: make golden GOLDEN=folder
 	$(BIN)/python -m tests.golden.check $(GOLDEN)
+
+# Each stage starts from the averaged weights of the one before, in runs/; an interrupted one goes on where it stopped.
+STAGES = "camvid --max-steps 2340" camvid-fine "camvid-refined --max-steps 1450" camvid-varied camvid-regions
+
+weights: setup ## train the network that ships once more: make weights DATA=folder of CamVid
+	@test -n "$(DATA)" || { echo "which CamVid? make weights DATA=folder" >&2; exit 2; }
+	@for stage in $(STAGES); do \
+		run=runs/fast-scnn.$${stage%% *}; \
+		if [ -e $$run/last.pt ]; then resume=--resume; else resume=; fi; \
+		$(BIN)/roadseg train fast-scnn.$$stage --data "$(DATA)" $$resume || exit; \
+	done
+	$(BIN)/roadseg convert runs/fast-scnn.camvid-regions/last.safetensors --half -o runs/fast-scnn.camvid-roadseg.safetensors
 
 format: setup ## sort imports and format
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ from roadseg.recipes.spec import (
     CrossEntropy,
     Data,
     Expectation,
+    Lovasz,
     Model,
     Poly,
     Preprocess,
@@ -23,8 +24,9 @@ __all__ = [
     "camvid",
     "camvid_30min",
     "camvid_fine",
-    "camvid_last",
     "camvid_refined",
+    "camvid_regions",
+    "camvid_varied",
     "cityscapes",
     "synthetic",
 ]
@@ -170,13 +172,10 @@ def camvid_refined() -> Recipe:
     )
 
 
-def camvid_last() -> Recipe:
-    """Go on from `camvid_refined`'s weights: what ships.
+def camvid_varied() -> Recipe:
+    """Go on from `camvid_refined`'s weights with images that look more different from each other.
 
-        roadseg train fast-scnn.camvid --data CAMVID --max-steps 2340
-        roadseg train fast-scnn.camvid-fine --data CAMVID
-        roadseg train fast-scnn.camvid-refined --data CAMVID --max-steps 1450
-        roadseg train fast-scnn.camvid-last --data CAMVID
+        roadseg train fast-scnn.camvid-varied --data CAMVID
 
     What separates training from test images by now is streets that look different: colors change more, images turn and
     blur a little, and weights decay three times as fast.
@@ -184,7 +183,7 @@ def camvid_last() -> Recipe:
     refined = camvid_refined()
     return dataclasses.replace(
         refined,
-        name="fast-scnn.camvid-last",
+        name="fast-scnn.camvid-varied",
         model=dataclasses.replace(refined.model, weights="runs/fast-scnn.camvid-refined/last.safetensors"),
         augment=dataclasses.replace(
             ZOOMED,
@@ -209,12 +208,29 @@ def camvid_last() -> Recipe:
                 ours=59.98,
                 hardware="2 CPU cores",
                 hours=3.6,
-                command="roadseg train fast-scnn.camvid --data CAMVID --max-steps 2340; "
-                "roadseg train fast-scnn.camvid-fine --data CAMVID; "
-                "roadseg train fast-scnn.camvid-refined --data CAMVID --max-steps 1450; "
-                "roadseg train fast-scnn.camvid-last --data CAMVID",
+                command="the four stages up to this one, as `make weights DATA=CAMVID` trains them",
             ),
         ),
+    )
+
+
+def camvid_regions() -> Recipe:
+    """Go on from `camvid_varied`'s weights with a loss of whole regions beside that of pixels: what ships.
+
+        make weights DATA=CAMVID
+
+    Lovasz-softmax is the score itself, made continuous: it counts a class as much as any other, however few its pixels,
+    so the pixels' cross entropy needs no class weights any more. `make weights` trains the four stages before, too.
+    """
+    varied = camvid_varied()
+    return dataclasses.replace(
+        varied,
+        name="fast-scnn.camvid-regions",
+        model=dataclasses.replace(varied.model, weights="runs/fast-scnn.camvid-varied/last.safetensors"),
+        loss=Lovasz(stride=4, cross_entropy=1.0),
+        epochs=100,
+        seed=10,
+        expects=(),
     )
 
 
