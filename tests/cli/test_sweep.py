@@ -166,6 +166,15 @@ def test_other_settings_under_the_same_name_are_refused(run, trainer):
     assert "runs/seeds/seed=0: holds a run with other settings: epochs was 160 and is 3" in result.sentence
 
 
+def test_other_data_under_the_same_name_are_refused(run, trainer):
+    Path("seeds.toml").write_text('data = "a"\n' + PLAN.format(seeds=[0]))
+    run("sweep", "seeds.toml")
+    Path("seeds.toml").write_text('data = "b"\n' + PLAN.format(seeds=[0]))
+    result = run("sweep", "seeds.toml")
+    assert result.code == 2
+    assert 'holds a run with other settings: data.root was "a" and is "b"' in result.sentence
+
+
 def test_interruption_stops_all_runs_and_the_same_command_goes_on(run, trainer):
     plan([2, 3, 0])
     thread = interrupt_when(Path.cwd() / "runs/seeds/seed=3/last.pt")

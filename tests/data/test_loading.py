@@ -117,6 +117,18 @@ def test_less_is_prepared_ahead_where_memory_is_short(monkeypatch, free, prefetc
     assert choose_prefetch(4, 100) == prefetch
 
 
+@pytest.mark.parametrize(("free", "prefetch"), [(1800, 2), (1799, 1), (1000, 1)])
+def test_processes_on_one_machine_share_its_memory(monkeypatch, free, prefetch):
+    monkeypatch.setattr("roadseg.data.workers.shared_memory", lambda: free)
+    assert choose_prefetch(4, 100, processes=2) == prefetch
+
+
+def test_what_fits_for_one_process_is_too_much_for_several(dataset, monkeypatch):
+    monkeypatch.setattr("roadseg.data.workers.shared_memory", lambda: 4000)
+    with pytest.raises(RecipeError, match="for each of 2 training processes; --workers 0 fits"):
+        training_loader(dataset, SAMPLER, workers=1, processes=2)
+
+
 def test_not_even_one_batch_fits(monkeypatch):
     monkeypatch.setattr("roadseg.data.workers.shared_memory", lambda: 50)
     with pytest.raises(RecipeError, match="--workers 0 fits"):

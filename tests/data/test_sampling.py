@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_the_samples_of_published_runs_stay_what_they_are():
     world=st.integers(1, 4),
     accumulate=st.integers(1, 3),
     start=st.integers(0, 12),
-    mixed=st.sampled_from([None, (5, 0.25, 8)]),
+    mixed=st.sampled_from([None, (5, 0.25, 8), (5, 0.07, 8)]),
 )
 @settings(max_examples=40, deadline=None)
 def test_processes_parts_and_interruptions_change_nothing(size, micro, world, accumulate, start, mixed):
@@ -125,6 +127,17 @@ def test_mixed_batches_hold_the_share_until_the_given_step():
     assert rendered == [2, 2, 2, 2, 0, 0]
     assert all(draw.position < 25 for batch in batches for draw in batch)
     assert all(draw.center is None for batch in batches for draw in batch)
+
+
+@pytest.mark.parametrize(("batch_size", "share"), [(8, 0.05), (2, 0.1), (8, 0.3), (4, 1.0), (4, 0.0)])
+def test_a_share_that_is_no_whole_number_per_batch_holds_in_the_end(batch_size, share):
+    batches = draws(20, range(100), batch_size=batch_size, mixed=(5, share, 80))
+    mixed = [[draw.position for draw in batch if draw.position >= 20] for batch in batches]
+    per_batch = batch_size * share
+    assert {len(batch) for batch in mixed[:80]} <= {math.floor(per_batch), math.ceil(per_batch)}
+    drawn = [position for batch in mixed for position in batch]
+    assert len(drawn) == round(80 * per_batch)
+    assert len(set(drawn[:4])) == len(drawn[:4])  # each batch goes on where the one before stopped
 
 
 def test_indivisible_batches_are_refused():

@@ -207,3 +207,44 @@ def test_changes_name_what_trains_something_else():
         "clip_norm was 10.0 and is not set",
     )
     assert flat({"a": {"b": [1, {}], "c": {}}, "d": 1}) == {"a.b": [1, {}], "d": 1}
+
+
+def with_data(**values):
+    base = recipes.get("fast-scnn.camvid")
+    return dataclasses.replace(base, data=dataclasses.replace(base.data, **values)).to_json()
+
+
+def test_data_and_weights_elsewhere_may_be_other_ones():
+    base = recipes.get("fast-scnn.camvid")
+    model = dataclasses.replace(base.model, weights="w.pt")
+    before, now = base.to_json(), dataclasses.replace(base, model=model).to_json()
+    assert changes(before, now) == ()
+    assert changes(before, now, moved=False) == ('model.weights was not set and is "w.pt"',)
+    before, now = with_data(root="a", parts=("b",), cache="c"), with_data(root="d", parts=("e",), cache="f")
+    assert changes(before, now) == ()
+    assert set(changes(before, now, moved=False)) == {
+        'data.root was "a" and is "d"',
+        'data.parts was ["b"] and is ["e"]',
+    }
+
+
+@pytest.mark.parametrize(
+    ("now", "same"),
+    [
+        (("/there/b@train", "at@home/c@plus1@"), True),
+        ((), False),
+        (("b@train",), False),
+        (("b@train", "c"), False),
+        (("b@val", "c@plus1@"), False),
+    ],
+)
+def test_further_data_sets_may_move_but_not_become_others(now, same):
+    before = with_data(parts=("b@train", "c@plus1@"))
+    assert (changes(before, with_data(parts=now)) == ()) is same
+
+
+def test_plans_from_before_there_were_further_data_sets():
+    before = with_data()
+    del before["data"]["parts"]
+    assert changes(before, with_data()) == ()
+    assert changes(before, with_data(parts=("b",))) == ('data.parts was [] and is ["b"]',)

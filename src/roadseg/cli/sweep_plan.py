@@ -144,7 +144,7 @@ def refuse_changes(entries: Sequence[Entry]) -> None:
         OutputError: Some were trained with other values.
     """
     for entry in entries:
-        if entry.noted and (changed := changes(entry.noted, entry.recipe)):
+        if entry.noted and (changed := changes(entry.noted, entry.recipe, moved=False)):
             raise OutputError(
                 f"holds a run with other settings: {'; '.join(changed)}",
                 where=entry.folder,

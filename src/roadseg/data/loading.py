@@ -49,7 +49,7 @@ def training_loader(
         sampler: Yields the draws of each batch.
         workers: Processes that load; 0 loads in this one, below 0 chooses by the machine.
         device: Where the batches go; images, ``[B, C, H, W]``, are in channels-last memory format there.
-        processes: Training processes on this machine, which share its processors.
+        processes: Training processes on this machine, which share its processors and its shared memory.
         start: ``fork``, ``forkserver`` or ``spawn``; None chooses, see `roadseg.data.workers.choose_context`.
 
     Raises:
@@ -60,7 +60,8 @@ def training_loader(
     prefetch = None
     if workers and (draws := next(iter(sampler), None)):
         sample = dataset.load(draws[0], Stopwatch())
-        prefetch = choose_prefetch(workers, sum(each.nbytes for each in _tensors(sample)) * len(draws))
+        batch_bytes = sum(each.nbytes for each in _tensors(sample)) * len(draws)
+        prefetch = choose_prefetch(workers, batch_bytes, processes)
     batches = DataLoader(
         _Batches(dataset),
         sampler=sampler,

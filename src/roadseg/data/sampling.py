@@ -1,5 +1,6 @@
 """Which samples make up which step: a pure function of plan, seed, step and rank."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
@@ -28,7 +29,7 @@ class StepSampler(Sampler[list[Draw]]):
         world: Number of processes.
         accumulate: Micro-batches per step.
         mixed: ``(size, share, until)``: a further data set, whose positions follow those of the plan, gets this share
-            of every batch up to this step (exclusive).
+            of all samples up to this step (exclusive): of each batch, rounded down or up.
 
     Raises:
         ValueError: Batches cannot be divided evenly.
@@ -84,8 +85,10 @@ class StepSampler(Sampler[list[Draw]]):
         batch = self._take(self._epochs, len(self.plan), step * self.batch_size, self.batch_size)
         if self.mixed is not None and self._others is not None:
             size, share, until = self.mixed
-            count = round(self.batch_size * share) if step < until else 0
-            others = self._take(self._others, size, step * count, count)
+            # Rounding every batch alone would lose a share of less than half a sample.
+            start, end = (math.floor(each * self.batch_size * share + 0.5) for each in (step, step + 1))
+            count = end - start if step < until else 0
+            others = self._take(self._others, size, start, count)
             # The same places in every batch would always fall to the same rank: spread them evenly instead.
             for i, (position, center) in enumerate(others):
                 batch[round((i + 0.5) * self.batch_size / count - 0.5)] = (

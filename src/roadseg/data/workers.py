@@ -71,7 +71,7 @@ def shared_memory() -> int | None:
     return shutil.disk_usage(folder).free if folder.is_dir() else None
 
 
-def choose_prefetch(workers: int, batch_bytes: int) -> int:
+def choose_prefetch(workers: int, batch_bytes: int, processes: int = 1) -> int:
     """Return how many batches each loader process may prepare ahead in the shared memory that is free.
 
     A process that writes beyond it is killed by the system (a bus error), so this is found out before.
@@ -79,6 +79,7 @@ def choose_prefetch(workers: int, batch_bytes: int) -> int:
     Args:
         workers: Loader processes of this training process.
         batch_bytes: What a batch takes.
+        processes: Training processes on this machine, each with as many.
 
     Raises:
         RecipeError: Not even one batch of each fits.
@@ -86,14 +87,16 @@ def choose_prefetch(workers: int, batch_bytes: int) -> int:
     free = shared_memory()
     if free is None:
         return PREFETCH
+    free //= processes
     for prefetch in range(PREFETCH, 0, -1):
         # Beside those prepared, one more is in the hands of the training process.
         if (workers * prefetch + 1) * batch_bytes <= free:
             return prefetch
     fitting = max(0, free // batch_bytes - 1)
+    each = f" for each of {processes} training processes" if processes > 1 else ""
     raise RecipeError(
         f"{workers} loader processes need {(workers + 1) * batch_bytes / 1e6:.0f} MB of shared memory for batches of"
-        f" {batch_bytes / 1e6:.1f} MB, but {free / 1e6:.0f} MB are free in /dev/shm",
+        f" {batch_bytes / 1e6:.1f} MB, but {free / 1e6:.0f} MB are free in /dev/shm{each}",
         remedy=f"--workers {fitting} fits; in a container, give more: docker run --shm-size 8g (or --ipc host)",
     )
 

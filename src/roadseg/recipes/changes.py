@@ -1,21 +1,23 @@
 """What differs between two recipes, as JSON."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 __all__ = ["changes", "flat"]
 
-_FREE = (
-    *("workers", "eval_every", "expects", "engine", "model.weights"),
-    *("data.root", "data.parts", "data.cache", "data.synthetic.root", "data.autolabels.root"),
-)
-"""What may change between the parts of a run: where things lie, and how fast they are computed."""
+_PACE = ("workers", "eval_every", "expects", "engine", "data.cache")
+"""What may differ between two runs that are one: how fast things are computed."""
 
-_ADDED = {"data.to": "", "objectives": "sum"}
+_PLACES = ("model.weights", "data.root", "data.synthetic.root", "data.autolabels.root")
+"""What may change as well between the parts of a run: where things lie. Of further data sets, see `_compared`."""
+
+_ADDED = {"data.to": "", "data.parts": [], "objectives": "sum"}
 """What plans meant that were written down before these could be said."""
 
-_FREE_PREFIXES = tuple(f"{name}." for name in _FREE)
+_SPLITS = re.compile(r"(@[^@/\\]*){0,2}$")
+"""What follows the place of a further data set, see `roadseg.recipes.Data`."""
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:  # noqa: ANN401 - JSON is untyped by nature
@@ -28,19 +30,29 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:  # noqa: ANN401 - JSON i
     return parts
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, moved: bool = True) -> tuple[str, ...]:
     """Return what makes two recipes train something else, for example ``epochs was 30 and is 60``.
 
     Args:
         before: `Recipe.to_json` of the first, or what became of it in a file.
         now: The same of the second.
+        moved: Whether data and weights at another place may be the same ones.
     """
     old, new = ({**_ADDED, **flat(plan)} for plan in (before, now))
+    free = tuple(f"{name}." for name in (*_PACE, *(_PLACES if moved else ())))
     return tuple(
         f"{name} was {_text(old.get(name))} and is {_text(new.get(name))}"
         for name in dict.fromkeys((*old, *new))
-        if not f"{name}.".startswith(_FREE_PREFIXES) and old.get(name) != new.get(name)
+        if not f"{name}.".startswith(free)
+        and _compared(name, old.get(name), moved) != _compared(name, new.get(name), moved)
     )
+
+
+def _compared(name: str, value: Any, moved: bool) -> Any:  # noqa: ANN401
+    """Return what counts of a value: of further data sets that may have moved, how many there are, and their splits."""
+    if not moved or name != "data.parts" or not isinstance(value, list):
+        return value
+    return [found.group() for part in value if (found := _SPLITS.search(part))]
 
 
 def _text(value: Any) -> str:  # noqa: ANN401

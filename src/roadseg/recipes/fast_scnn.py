@@ -217,10 +217,11 @@ def camvid_varied() -> Recipe:
 def camvid_regions() -> Recipe:
     """Go on from `camvid_varied`'s weights with a loss of whole regions beside that of pixels: what ships.
 
-        make weights DATA=CAMVID
+        roadseg train fast-scnn.camvid-regions --data CAMVID
 
     Lovasz-softmax is the score itself, made continuous: it counts a class as much as any other, however few its pixels,
-    so the pixels' cross entropy needs no class weights any more. `make weights` trains the four stages before, too.
+    so the pixels' cross entropy needs no class weights any more. `make weights DATA=CAMVID` trains the four stages
+    before, too.
     """
     varied = camvid_varied()
     return dataclasses.replace(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from roadseg.recipes.spec.check import above, at_least, within_one
+
 __all__ = [
     "RMI",
     "Auxiliary",
@@ -34,6 +36,10 @@ class CrossEntropy:
     class_weights: Literal["none", "enet", "median", "inverse"] = "none"
     enet_constant: float = 1.02
     label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        above(1, self, "enet_constant")  # a class that never occurs weighs 1/ln(constant)
+        within_one(self, "label_smoothing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +78,9 @@ class Relaxed:
     over: Literal["image", "batch"] = "image"
     compat: bool = False
 
+    def __post_init__(self) -> None:
+        at_least(0, self, "radius")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ohem:
@@ -94,6 +103,10 @@ class Ohem:
     class_weights: Literal["none", "enet", "median", "inverse"] = "none"
     enet_constant: float = 1.02
 
+    def __post_init__(self) -> None:
+        above(1, self, "enet_constant")
+        within_one(self, "threshold", "min_share")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RMI:
@@ -110,6 +123,10 @@ class RMI:
     radius: int = 3
     stride: int = 4
     pool: Literal["average", "max", "interpolate"] = "average"
+
+    def __post_init__(self) -> None:
+        within_one(self, "share")
+        at_least(1, self, "radius", "stride")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +173,9 @@ class Lovasz:
     per_image: bool = False
     stride: int = 1
     cross_entropy: float = 0.0
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "stride")
 
 
 @dataclass(frozen=True, kw_only=True)

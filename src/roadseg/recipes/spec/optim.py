@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from roadseg.recipes.spec.check import above, at_least, below_one, refuse, within_one
+
 __all__ = [
     "SGD",
     "AdamW",
@@ -39,6 +41,13 @@ class SGD:
     trunk_lr: float = 1.0
     trunk_weight_decay: float = 1.0
 
+    def __post_init__(self) -> None:
+        above(0, self, "lr")
+        below_one(self, "momentum")
+        at_least(0, self, "weight_decay")
+        if self.nesterov and not self.momentum:
+            raise refuse(self, "nesterov", "needs momentum", "give a momentum, or leave nesterov out")
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdamW:
@@ -64,6 +73,11 @@ class AdamW:
     trunk_lr: float = 1.0
     trunk_weight_decay: float = 1.0
 
+    def __post_init__(self) -> None:
+        above(0, self, "lr")
+        below_one(self, "betas")
+        at_least(0, self, "weight_decay")
+
 
 @dataclass(frozen=True, kw_only=True)
 class RAdam:
@@ -87,6 +101,11 @@ class RAdam:
     trunk_lr: float = 1.0
     trunk_weight_decay: float = 1.0
 
+    def __post_init__(self) -> None:
+        above(0, self, "lr")
+        below_one(self, "betas")
+        at_least(0, self, "weight_decay")
+
 
 Optimizer = SGD | AdamW | RAdam
 
@@ -106,6 +125,9 @@ class Poly:
     double_from: int | None = None
     warmup: float = 0.0
     per: Literal["step", "epoch"] = "step"
+
+    def __post_init__(self) -> None:
+        within_one(self, "warmup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +151,9 @@ class RescaledPoly:
     power_after: float = 1.5
     warmup: float = 0.0
 
+    def __post_init__(self) -> None:
+        within_one(self, "warmup")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cosine:
@@ -143,6 +168,9 @@ class Cosine:
     final: float = 0.0
     warmup: float = 0.0
     per: Literal["step", "epoch"] = "step"
+
+    def __post_init__(self) -> None:
+        within_one(self, "warmup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +187,10 @@ class Step:
     factor: float = 0.5
     warmup: float = 0.0
 
+    def __post_init__(self) -> None:
+        at_least(1, self, "every")
+        within_one(self, "warmup")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Milestones:
@@ -173,6 +205,9 @@ class Milestones:
     epochs: tuple[int, ...]
     factor: float = 0.1
     warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        within_one(self, "warmup")
 
 
 Schedule = Poly | RescaledPoly | Cosine | Step | Milestones

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from roadseg.recipes.spec.augment import Augment
+from roadseg.recipes.spec.check import above, at_least, below_one, within_one
 from roadseg.recipes.spec.losses import Auxiliary, CrossEntropy, Loss
 from roadseg.recipes.spec.optim import Optimizer, Poly, Schedule
 from roadseg.recipes.spec.sampling import Sampling, Shuffle
@@ -78,6 +79,9 @@ class Synthetic:
     root: str
     share: float = 0.25
     until: float = 1.0
+
+    def __post_init__(self) -> None:
+        within_one(self, "share", "until")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +254,11 @@ class Recipe:
     workers: int = -1
     engine: Engine = Engine()
     expects: tuple[Expectation, ...] = ()
+
+    def __post_init__(self) -> None:
+        at_least(1, self, "epochs", "steps", "batch_size", "devices", "accumulate")
+        above(0, self, "clip_norm")
+        below_one(self, "ema")
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe as plain JSON values; every union member names its class under ``kind``."""

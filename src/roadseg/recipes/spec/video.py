@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from roadseg.recipes.spec.check import above, at_least, within_one
 from roadseg.recipes.spec.optim import Optimizer, Schedule
 from roadseg.recipes.spec.plan import Expectation, plain
 
@@ -109,6 +110,11 @@ class VideoPrediction:
     seed: int = 0
     workers: int = -1
     expects: tuple[Expectation, ...] = ()
+
+    def __post_init__(self) -> None:
+        within_one(self, "flip", "reverse")
+        at_least(1, self, "epochs", "steps", "batch_size")
+        above(0, self, "clip_norm")
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain JSON values; every union member names its class under ``kind``."""
