@@ -2,7 +2,7 @@
 
 Usage::
 
-    python docs/images/demo.py docs/images/demo.png 7 23
+    python docs/images/demo.py docs/images/demo.png 45 32
 """
 
 import sys

@@ -257,7 +257,7 @@ def test_an_unknown_name_lists_the_bundled_ones():
 def test_bundled_weights_know_themselves():
     predictor = load(device="cpu")
     assert predictor.space == space("camvid-11")
-    assert predictor.card.provenance["recipe"]["name"] == "fast-scnn.camvid-last"
+    assert predictor.card.provenance["recipe"]["name"] == "fast-scnn.camvid-regions"
     assert "CamVid" in predictor.card.license
 
 
