@@ -1,5 +1,7 @@
 import errno
+import shutil
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from roadseg.labels import label_map, space
 from roadseg.media import read_image, read_mask
 from tests.cli.conftest import SIZE
 from tests.fakes import picture, save
+from tests.films import film, moving
 
 pytestmark = pytest.mark.usefixtures("bundled")
 
@@ -82,6 +85,75 @@ def test_results_in_the_folder_of_the_photos_are_not_labeled_again(run, photo):
     result = run("predict", photo.parent / "out", "-o", photo.parent / "out")
     assert result.code == 2
     assert "holds only results of roadseg" in result.sentence
+
+
+def test_the_folder_for_results_may_hold_the_photos(run, photo):
+    for _ in range(2):
+        result = run("predict", photo.parent, "-o", photo.parent, "--json", "--redo")
+        assert [item["image"] for item in result.json["images"]] == [str(photo)]
+    other = save(photo.parent / "others" / "other.png", picture("other", SIZE))
+    result = run("predict", photo, other.parent, "-o", other.parent, "--json")
+    assert [item["image"] for item in result.json["images"]] == [str(photo), str(other)]
+
+
+def test_named_pictures_are_not_dropped_from_among_the_results(run, photo):
+    assert run("predict", photo, "-o", photo.parent).code == 0
+    overlay = photo.parent / "overlay" / "street.jpg"
+    before = overlay.read_bytes()
+    result = run("predict", photo, overlay, "-o", photo.parent)
+    assert result.code == 2
+    assert f"{overlay}: lies where results are written" in result.sentence
+    assert overlay.read_bytes() == before
+
+
+def test_weights_that_change_after_they_were_loaded_are_other_weights(
+    run, photo, weights, tmp_path, monkeypatch
+):
+    import torch
+
+    import roadseg.cli.predict as module
+    from roadseg.inference import load_package, save_package
+
+    own = tmp_path / "own.safetensors"
+    shutil.copy(weights, own)
+    real = module.open_predictor
+
+    def replaced(name, *arguments):
+        predictor = real(name, *arguments)
+        model, card = load_package(own)
+        with torch.no_grad():
+            next(model.parameters()).add_(1)
+        save_package(own, model, card)
+        return predictor
+
+    monkeypatch.setattr(module, "open_predictor", replaced)
+    assert run("predict", photo, "--weights", own).code == 0
+    monkeypatch.setattr(module, "open_predictor", real)
+    again = run("predict", photo, "--weights", own, "--json").json
+    assert (len(again["images"]), again["skipped"]) == (1, 0)
+
+
+def test_videos_of_any_names_get_results_of_their_own(run, tmp_path):
+    sources = [film(tmp_path / name, moving(1)) for name in ("a/drive.mp4", "b/drive.mp4", "c/drive_2.mp4")]
+    found = run("predict", *sources, "--json").json["videos"]
+    assert [Path(item["file"]).stem for item in found] == ["drive", "drive_3", "drive_2"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--only", "rode"], "has no class 'rode'"),
+        (["--smooth", "0.5"], "--smooth: temporal smoothing needs OpenCV"),
+    ],
+)
+def test_what_no_video_can_have_is_told_before_the_pictures(
+    run, photo, tmp_path, monkeypatch, options, words
+):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    result = run("predict", photo, film(tmp_path / "drive.mp4", moving(1)), *options)
+    assert result.code == 2
+    assert words in result.sentence
+    assert not list(Path("roadseg-out").iterdir())
 
 
 def test_the_same_command_goes_on_where_it_was_stopped(run, tmp_path):
@@ -280,6 +352,8 @@ def test_full_disk(run, photo, monkeypatch):
     [
         ([], "no picture was given"),
         (["street.jpg", "--alpha", "1.5"], "--alpha is 1.5"),
+        (["PHOTO", "--smooth", "1"], "--smooth is 1.0"),
+        (["PHOTO", "--limit", "0"], "--limit is 0"),
         (["PHOTO", "--to", "cityscape"], "unknown label space 'cityscape'"),
         (["PHOTO", "--weights", "fast-scn"], "is neither a file nor the name of bundled weights"),
         (["PHOTO", "--device", "cuda:99"], "there is no device 'cuda:99' here"),

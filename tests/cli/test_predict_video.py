@@ -4,8 +4,12 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -19,7 +23,7 @@ from roadseg.inference import Predictor, WeightsCard, Whole
 from roadseg.labels import LabelSpace
 from roadseg.media import camera as cameras
 from roadseg.media import read_mask
-from roadseg.media.video import VideoReader
+from roadseg.media.video import Frame, VideoReader
 from roadseg.recipes import Preprocess
 from tests.films import film, moving, play, read
 from tests.tiny import tiny
@@ -94,6 +98,16 @@ def test_what_is_finished_is_not_done_again(tmp_path):
     assert other.computed == 6
     film(source, moving(7))
     assert predict_video(predictor, source, tmp_path / "out", terminal=QUIET).computed == 7
+
+
+def test_labels_of_frames_that_are_gone_are_made_again(tmp_path):
+    source, plan = film(tmp_path / "drive.mp4", moving(3)), VideoPlan(label_frames=True)
+    predict_video(predictor_of(), source, tmp_path, plan, terminal=QUIET)
+    assert predict_video(predictor_of(), source, tmp_path, plan, terminal=QUIET).computed == 0
+    lost = tmp_path / "labels/drive/000001.png"
+    lost.unlink()
+    assert predict_video(predictor_of(), source, tmp_path, plan, terminal=QUIET).computed == 3
+    assert lost.is_file()
 
 
 @pytest.mark.usefixtures("small_parts")
@@ -286,8 +300,70 @@ def test_a_camera_is_recorded_until_it_is_stopped(tmp_path, monkeypatch):
     assert signal.getsignal(signal.SIGINT) is before
     again = predict_video(predictor_of(), "camera:0", tmp_path / "out", terminal=QUIET)
     assert again.computed == 30  # a recording is made anew each time
+    assert again.file.name == "camera-0_2.mp4"
+    assert len(read(result.file)[0]) == result.frames
     with pytest.raises(InputError, match="no such camera"):
         predict_video(predictor_of(), "camera:5", tmp_path / "out", terminal=QUIET)
+
+
+class Stalling:
+    """A camera that gives some frames and then, until it may go on, nothing."""
+
+    size, fps, count, is_live = SIZE, Fraction(25), None, True
+
+    def __init__(self, given: int) -> None:
+        self.given, self.go_on, self.closed = given, threading.Event(), False
+
+    def frames(self, start: int = 0):
+        for i, pixels in enumerate(moving(self.given)):
+            yield Frame(pixels, Fraction(i, 25))
+        if not self.given:
+            os.kill(os.getpid(), signal.SIGINT)
+        self.go_on.wait(60)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Interrupting(Terminal):
+    """Presses Ctrl-C when two frames are labeled."""
+
+    @contextmanager
+    def progress(self, what, total, done=0):
+        def update(done, total):
+            if done == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        yield SimpleNamespace(update=update)
+
+
+def test_a_camera_that_gives_no_more_frames_can_be_stopped(tmp_path, monkeypatch):
+    camera = Stalling(2)
+    monkeypatch.setattr(cameras, "open_video", lambda _source: camera)
+    monkeypatch.setattr("roadseg.inference.stream._PATIENCE_SECONDS", 0.1)
+    result = predict_video(predictor_of(), "camera:0", tmp_path, terminal=Interrupting())
+    assert result.frames == len(read(result.file)[0]) == 2
+    assert not camera.closed  # a thread still reads from it
+    camera.go_on.set()
+
+
+def test_a_camera_that_gives_nothing_can_be_stopped(tmp_path, monkeypatch):
+    camera = Stalling(0)
+    monkeypatch.setattr(cameras, "open_video", lambda _source: camera)
+    monkeypatch.setattr("roadseg.inference.stream._PATIENCE_SECONDS", 0.1)
+    with pytest.raises(KeyboardInterrupt):
+        predict_video(predictor_of(), "camera:0", tmp_path, terminal=QUIET)
+    assert not (tmp_path / "video/camera-0.mp4").exists()
+    camera.go_on.set()
+
+
+def test_parts_of_a_killed_recording_are_kept(tmp_path, monkeypatch):
+    path = film(tmp_path / "device" / "0.mp4", moving(4))
+    monkeypatch.setattr(cameras, "_DEVICES", {sys.platform: ("mp4", f"{path.parent}/{{}}.mp4")})
+    part = film(tmp_path / "video/.camera-0.parts/part-00000.mp4", moving(1))
+    result = predict_video(predictor_of(), "camera:0", tmp_path, terminal=QUIET)
+    assert result.file.name == "camera-0_2.mp4"
+    assert part.is_file()
 
 
 def test_the_command_labels_a_video(run, bundled, tmp_path):

@@ -108,6 +108,20 @@ def test_a_stream_that_is_left_stops_its_threads(predictor):
     assert threading.active_count() == before
 
 
+def test_a_stream_ends_when_it_is_told_to_even_if_its_source_is_stuck(predictor, monkeypatch):
+    monkeypatch.setattr("roadseg.inference.stream._PATIENCE_SECONDS", 0.1)
+    stop, go_on, before = threading.Event(), threading.Event(), threading.active_count()
+
+    def source():
+        yield from frames_of(moving(1, SIZE))
+        stop.set()
+        go_on.wait(60)
+
+    assert len(list(stream(predictor, source(), stop=stop))) <= 1
+    assert threading.active_count() == before + 1  # the one that waits for a frame
+    go_on.set()
+
+
 def test_an_error_of_the_source_comes_after_the_frames_before_it(predictor):
     def source():
         yield from frames_of(moving(3, SIZE))

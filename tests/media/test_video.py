@@ -1,5 +1,7 @@
 import os
+import socket
 import sys
+import threading
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -149,6 +151,46 @@ def test_frames_that_change_their_size_are_scaled_to_the_first(tmp_path):
     path.write_bytes(b"".join(still.read_bytes() for still in stills * 2))
     with VideoReader(path) as reader:
         assert [frame.pixels.shape for frame in reader.frames()] == [(48, 64, 3)] * 4
+
+
+@pytest.fixture
+def silent_address():
+    """An address that sends what it is given, and then nothing; the connection stays open."""
+    server = socket.create_server(("127.0.0.1", 0))
+    held = [server]
+
+    def serve(data: bytes) -> None:
+        connection, _ = server.accept()
+        held.append(connection)
+        connection.recv(4096)
+        connection.sendall(data)
+
+    def address(data: bytes) -> str:
+        threading.Thread(target=serve, args=(data,), daemon=True).start()
+        return f"http://127.0.0.1:{server.getsockname()[1]}/live"
+
+    yield address
+    for each in held:
+        each.close()
+
+
+def test_addresses_that_send_nothing_are_given_up(tmp_path, silent_address, monkeypatch):
+    monkeypatch.setattr("roadseg.media.video._PATIENCE_SECONDS", 0.5)
+    with pytest.raises(ImageError, match=r"/live: sent nothing for 0\.5 seconds"):
+        VideoReader(silent_address(b""))
+    path = tmp_path / "live.ts"
+    with av.open(str(path), "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
+        for frame in moving(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    found: list[Frame] = []
+    with VideoReader(silent_address(b"HTTP/1.0 200 OK\r\n\r\n" + path.read_bytes())) as reader:
+        assert reader.is_live
+        with pytest.raises(ImageError, match="sent nothing"):
+            found.extend(reader.frames())
+    assert len(found) > 20
 
 
 # ---- Writing ----

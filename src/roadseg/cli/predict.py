@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from glob import glob, has_magic
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from roadseg.cli.predict_video import VideoResult
     from roadseg.inference import Predictor
     from roadseg.inference.pipeline import Shard
+    from roadseg.labels import LabelSpace
     from roadseg.media import FoundImage
 
 __all__ = ["Predict", "mean_shares", "shares_text"]
@@ -90,7 +92,7 @@ class Predict:
 
     def run(self) -> int:
         """Label everything; 1 when some of several could not be."""
-        from roadseg.inference import DEFAULT_WEIGHTS
+        from roadseg.inference import DEFAULT_WEIGHTS, file_sha256, find_weights
         from roadseg.inference.pipeline import Shard
 
         self._check()
@@ -103,16 +105,20 @@ class Predict:
         target = find_target(self.to)
         name = self.weights or DEFAULT_WEIGHTS
         terminal = self.terminal if shard.rank == 0 else dataclasses.replace(self.terminal, quiet=True)
+        # Before they are loaded: a training may replace the file, and then the results are to be made again.
+        digest = file_sha256(find_weights(name))
         predictor = open_predictor(name, shard.device(self.device), self.trust_code, terminal)
         predictor.strategy = self.care.strategy(predictor.model)
         if self.care != Quality():
             terminal.note(self.care.describe(predictor.model))
         translation = Translation.choose(predictor.space, target, self.translate)
+        if videos:
+            self._check_videos(translation.space)
         translation.tell(terminal)
         run = _Run(self, translation.apply(predictor), translation, shard, terminal)
         started = time.monotonic()
         try:
-            labeled = run.pictures(found, name)
+            labeled = run.pictures(found, digest)
             films = run.videos(videos, labeled)
             ended = shard.gather((labeled, films))
         except KeyboardInterrupt as stop:
@@ -135,6 +141,10 @@ class Predict:
             raise InputError(f"--alpha is {self.alpha}", remedy="give a number from 0 (photo) to 1 (colors)")
         if self.batch < 1:
             raise InputError(f"--batch is {self.batch}", remedy="give 1 or more")
+        if not 0 <= self.smooth < 1:
+            raise InputError(f"--smooth is {self.smooth}", remedy="give a number from 0 to below 1")
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"--limit is {self.limit}", remedy="give 1 or more")
         if not self.inputs:
             raise InputError("no picture was given", remedy="for example `roadseg predict street.jpg`")
         if not self.outputs:
@@ -146,10 +156,19 @@ class Predict:
                 "is no folder", where=self.truth, remedy="give a folder of label maps to --truth"
             )
 
+    def _check_videos(self, space: "LabelSpace") -> None:
+        """Fail before the pictures are labeled where no video can be."""
+        from roadseg.inference.motion import optical_flow
+
+        for name in self.only:
+            space.index(name)
+        if self.smooth:
+            optical_flow(where="--smooth")
+
     def _find(self, pictures: list[str]) -> "list[FoundImage]":
         from roadseg.media import find_images
 
-        return _without_results(find_images(pictures), self.out) if pictures else []
+        return _without_results(find_images(pictures), pictures, self.out) if pictures else []
 
 
 class _Run:
@@ -170,7 +189,7 @@ class _Run:
         self.shard = shard
         self.terminal = terminal
 
-    def pictures(self, found: "list[FoundImage]", weights: str) -> Labeled:
+    def pictures(self, found: "list[FoundImage]", digest: str) -> Labeled:
         """Label this process's share of the pictures."""
         from roadseg.media.manifest import Manifest, fingerprint, remove_leftovers
 
@@ -187,7 +206,7 @@ class _Run:
             remove_leftovers(command.out, outputs.kinds)
         shard.gather(None)  # nobody writes while leftovers are removed
         job = ImageJob(self.predictor, outputs, truths, command.batch)
-        settings = fingerprint({**outputs.settings(), **self._settings(weights, truths)})
+        settings = fingerprint({**outputs.settings(), **self._settings(digest, truths)})
         with Manifest(command.out, settings, rank=shard.rank, size=shard.size) as manifest:
             only = len(found) == 1 and shard.size == 1
             return job.label(shard.of(found), manifest, self.terminal, redo=command.redo, only=only)
@@ -244,13 +263,11 @@ class _Run:
         stored = None if command.truth_space is None else space(command.truth_space)
         return Truths(command.truth, self.space, stored)
 
-    def _settings(self, weights: str, truths: Truths | None) -> dict[str, Any]:
+    def _settings(self, digest: str, truths: Truths | None) -> dict[str, Any]:
         """Everything that results depend on beside the picture and the choice of outputs."""
-        from roadseg.inference import file_sha256, find_weights
-
         stored = None if truths is None or truths.stored is None else truths.stored.to_json()
         return {
-            "weights_sha256": file_sha256(find_weights(weights)),
+            "weights_sha256": digest,
             "strategy": repr(self.predictor.strategy),
             "truth": truths is not None,
             "truth_space": stored,
@@ -353,19 +370,38 @@ def _sorted_inputs(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _with_keys(sources: list[str]) -> list[tuple[str, str | None]]:
     """Give videos of the same name, even if only but for case, results of different names."""
-    taken: dict[str, int] = {}
+    from roadseg.cli.predict_video import video_key
+
+    own = [video_key(source) for source in sources]
+    used = {key.casefold() for key in own}
+    first: set[str] = set()
     keyed: list[tuple[str, str | None]] = []
-    for source in sources:
-        stem = Path(source).stem
-        count = taken[stem.casefold()] = taken.get(stem.casefold(), 0) + 1
-        keyed.append((source, None if count == 1 else f"{stem}_{count}"))
+    for source, key in zip(sources, own, strict=True):
+        if key.casefold() not in first:
+            first.add(key.casefold())
+            keyed.append((source, None))
+            continue
+        other = next(name for i in count(2) if (name := f"{key}_{i}").casefold() not in used)
+        used.add(other.casefold())
+        keyed.append((source, other))
     return keyed
 
 
-def _without_results(found: "list[FoundImage]", out: Path) -> "list[FoundImage]":
+def _without_results(found: "list[FoundImage]", inputs: Iterable[str], out: Path) -> "list[FoundImage]":
     """Leave out what an earlier call wrote: the folder for the results may lie in the folder of the pictures."""
-    results = out.resolve()
-    kept = [image for image in found if results not in image.path.resolve().parents]
+    results = {(out / kind).resolve() for kind in SUFFIXES}
+    named = {Path(item).resolve() for item in inputs}
+    kept: list[FoundImage] = []
+    for image in found:
+        path = image.path.resolve()
+        if results.isdisjoint(path.parents):
+            kept.append(image)
+        elif path in named:
+            raise InputError(
+                "lies where results are written",
+                where=image.path,
+                remedy="leave it out, or choose another folder with -o",
+            )
     if not kept:
         raise InputError("holds only results of roadseg", where=out, remedy="name the pictures to label")
     return kept

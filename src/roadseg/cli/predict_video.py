@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from roadseg.inference import Predictor
     from roadseg.inference.stream import Streamed
     from roadseg.media import Prediction
-    from roadseg.media.video import FrameSource
+    from roadseg.media.video import Frame, FrameSource
 
-__all__ = ["VideoPlan", "VideoResult", "predict_video"]
+__all__ = ["VideoPlan", "VideoResult", "predict_video", "video_key"]
 
 PART_FRAMES = 250  # ten seconds: what a killed run loses at most
 _EDGE_BYTES = 2**20  # of a file's beginning and end, by which it is recognized
@@ -115,7 +115,8 @@ def predict_video(
     """Label a video and write ``OUT/video/KEY.mp4``, beside it ``KEY.json`` about it.
 
     With ``label_frames``, class ids go to ``OUT/labels/KEY/000000.png`` and on. What an earlier call with the same
-    video, weights and plan has finished is not done again. A camera or stream is recorded until Ctrl-C.
+    video, weights and plan has finished is not done again. A camera or stream is recorded until Ctrl-C, and each time
+    under another name: ``KEY``, ``KEY_2`` ...
 
     Args:
         predictor: The network.
@@ -139,17 +140,23 @@ def predict_video(
     plan = plan or VideoPlan()
     translation = translation or Translation.choose(predictor.space, None)
     painter = _Painter(plan, translation)
-    key = key or _key(source)
-    file = out / "video" / f"{key}.mp4"
+    key = key or video_key(source)
     frames = open_video(source)
-    with closing(frames):
+    film: _Film | None = None
+    try:
         job = _fingerprint(predictor, source, painter)
-        fresh = redo or frames.is_live
-        if not fresh and (known := _known_result(file, job)) is not None:
-            return known
-        recording = Recording(file, job, fresh=fresh)
+        if frames.is_live:
+            key = _free_key(out, key)
+        file = out / "video" / f"{key}.mp4"
         labels = out / "labels" / key if plan.label_frames else None
-        return _Film(predictor, frames, painter, recording, labels).make(str(source), terminal or Terminal())
+        fresh = redo or frames.is_live
+        if not fresh and (known := _known_result(file, job, labels)) is not None:
+            return known
+        film = _Film(predictor, frames, painter, Recording(file, job, fresh=fresh), labels)
+        return film.make(str(source), terminal or Terminal())
+    finally:
+        if film is None or not film.is_reading:
+            frames.close()
 
 
 class _Painter:
@@ -209,6 +216,12 @@ class _Film:
     labels: Path | None
     failed: str | None = None
     size: tuple[int, int] = field(default=(0, 0))
+    frames: "Iterator[Frame] | None" = None
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a thread still waits for a frame: closing the source under it would crash."""
+        return bool(getattr(self.frames, "gi_running", False))
 
     def make(self, source: str, terminal: Terminal) -> VideoResult:
         """Label what is left, join the parts, and say what came out."""
@@ -217,12 +230,14 @@ class _Film:
         with (
             terminal.progress("labeling", total or there + 1, there) as report,
             _stop_on_interrupt(self.source.is_live) as stopped,
-            closing(self._stream()) as results,
+            closing(self._stream(stopped)) as results,
         ):
             left = self._readable(results, stopped)
             while (first := next(left, None)) is not None:
                 self._write_part(chain([first], islice(left, PART_FRAMES - 1)), report, total)
         if not self.recording.parts:
+            if stopped.is_set():
+                raise KeyboardInterrupt
             raise InputError(self.failed or "gave no frame", where=None if self.failed else source)
         self.recording.join(self.source.fps)
         return self._conclude(source, self.recording.frames - there)
@@ -231,13 +246,19 @@ class _Film:
         count, limit = self.source.count, self.painter.plan.limit
         return count if limit is None or (count is not None and count < limit) else limit
 
-    def _stream(self) -> "Generator[Streamed, None, None]":
+    def _stream(self, stopped: threading.Event) -> "Generator[Streamed, None, None]":
         from roadseg.inference.stream import stream
 
         plan, done = self.painter.plan, self.recording.frames
         left = None if plan.limit is None else max(0, plan.limit - done)
-        frames = islice(self.source.frames(done), left)
-        return stream(self.predictor, frames, smooth=plan.smooth, memory=self.recording.memory())
+        self.frames = self.source.frames(done)
+        return stream(
+            self.predictor,
+            islice(self.frames, left),
+            smooth=plan.smooth,
+            memory=self.recording.memory(),
+            stop=stopped,
+        )
 
     def _readable(self, results: "Iterator[Streamed]", stopped: threading.Event) -> "Iterator[Streamed]":
         """Yield what can be read; an error of the source ends it and is remembered."""
@@ -320,23 +341,38 @@ def _counts(prediction: "Prediction") -> "np.ndarray[Any, np.dtype[np.int64]]":
     return np.bincount(prediction.labels.ravel(), minlength=max(stored) + 1)[stored]
 
 
-def _key(source: str | Path) -> str:
+def video_key(source: str | Path) -> str:
+    """Return what the results of a video are called, without suffix."""
     text = str(source)
     if "://" in text or not Path(text).suffix:
         return "".join(letter if letter.isalnum() else "-" for letter in text).strip("-")
     return Path(text).stem
 
 
+def _free_key(out: Path, key: str) -> str:
+    """Return a name that no recording has: what a camera saw cannot be had again, also where the recording was killed."""
+    numbered = (f"{key}_{number}" for number in count(2))
+    return next(name for name in chain([key], numbered) if not _is_recorded(out, name))
+
+
+def _is_recorded(out: Path, key: str) -> bool:
+    film, parts = out / "video" / f"{key}.mp4", out / "video" / f".{key}.parts"
+    return film.exists() or any(parts.glob("part-*.mp4")) or (out / "labels" / key).exists()
+
+
 def _record_of(file: Path) -> Path:
     return file.with_suffix(".json")
 
 
-def _known_result(file: Path, job: str) -> VideoResult | None:
-    """Return what an earlier call finished, if its film is still there."""
+def _known_result(file: Path, job: str, labels: Path | None) -> VideoResult | None:
+    """Return what an earlier call finished, if its film and the labels of its frames are still there."""
     found = read_json(_record_of(file))
     if found.get("job") != job or not file.is_file() or file.stat().st_size != found.get("bytes"):
         return None
-    return VideoResult(**found["result"] | {"file": file, "computed": 0})
+    result = VideoResult(**found["result"] | {"file": file, "computed": 0})
+    if labels is not None and not all((labels / f"{i:06}.png").is_file() for i in range(result.frames)):
+        return None
+    return result
 
 
 def _fingerprint(predictor: "Predictor", source: str | Path, painter: _Painter) -> str:

@@ -37,6 +37,7 @@ T = TypeVar("T")
 
 _DEPTH = 3  # frames that may wait between two stages
 _POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 2.0  # with a source that is told to stop, and may be stuck
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,7 @@ def stream(
     smooth: float = 0.0,
     memory: Memory | None = None,
     confidence: bool = False,
+    stop: threading.Event | None = None,
 ) -> Generator[Streamed, None, None]:
     """Segment frames one after the other while the next are read and the last are used.
 
@@ -157,6 +159,8 @@ def stream(
         smooth: Weight of the past, 0 (none) to below 1; see `FlowSmoothing`.
         memory: The state after the frame before the first one.
         confidence: Also give the probability of the winning class.
+        stop: When it is set, the stream ends even if no frame comes. A thread that waits for one is left behind, and
+            the source must not be closed under it.
 
     Yields:
         Every frame with its prediction, in order. Closing the generator stops the threads.
@@ -172,8 +176,9 @@ def stream(
         if memory is not None:
             smoother.before = memory.scores
     gray = None if memory is None else memory.gray
-    seen = Ahead(_with_motion(frames, gray, smooth=smoother is not None))
-    with Ahead(_predictions(predictor, smoother, seen, confidence=confidence)) as results:
+    moving = _with_motion(frames, gray, smooth=smoother is not None)
+    seen = Ahead(moving, stop=stop, patience=_PATIENCE_SECONDS)
+    with Ahead(_predictions(predictor, smoother, seen, confidence=confidence), stop=stop) as results:
         yield from results
 
 
@@ -293,11 +298,22 @@ class Ahead(Generic[T]):
     Args:
         items: What to iterate over; if it is a generator, the thread closes it.
         depth: How many items may wait.
+        stop: When it is set, the iteration ends even if no item comes.
+        patience: Seconds to wait for the thread after `stop`; None for as long as it takes.
     """
 
-    def __init__(self, items: Iterable[T], depth: int = _DEPTH) -> None:
+    def __init__(
+        self,
+        items: Iterable[T],
+        depth: int = _DEPTH,
+        *,
+        stop: threading.Event | None = None,
+        patience: float | None = None,
+    ) -> None:
         self._items = items
         self._queue: queue.Queue[object] = queue.Queue(depth)
+        self._asked = stop or threading.Event()
+        self._patience = patience
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -309,7 +325,7 @@ class Ahead(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join()
+        self._thread.join(self._patience if self._asked.is_set() else None)
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -317,6 +333,8 @@ class Ahead(Generic[T]):
                 # Not for ever: on Windows, Ctrl-C is not noticed while waiting for a lock.
                 item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
+                if self._asked.is_set():
+                    return
                 continue
             if item is _END:
                 return

@@ -49,6 +49,7 @@ VIDEO_SUFFIXES = (
     ".y4m",
 )
 
+_PATIENCE_SECONDS = 30.0  # with an address that sends nothing
 _USUAL_RATE = Fraction(25)  # of files that state none
 # FFmpeg shows text files as films, and opens what lists of files name.
 _NOT_VIDEO = ("concat", "image2", "lavfi", "tty")
@@ -195,6 +196,8 @@ class VideoReader:
                     self._check_size(frame.width, frame.height)
                     yield frame
                     number += 1
+        except av.error.ExitError as error:
+            raise _silent(self.path) from error
         except (av.FFmpegError, ValueError, OSError) as error:
             where = "at its first frame" if not number else f"after {number} frames"
             raise ImageError(
@@ -234,7 +237,8 @@ _REMEDY = "give a video such as MP4, MOV, MKV, AVI or WebM"
 
 
 def _open(path: str | Path, kind: str | None, options: dict[str, str]) -> InputContainer:
-    if "://" not in str(path) and kind is None:
+    is_address = "://" in str(path)
+    if not is_address and kind is None:
         file = Path(path)
         if not file.exists():
             raise ImageError("does not exist", where=path, remedy="check the path")
@@ -243,11 +247,28 @@ def _open(path: str | Path, kind: str | None, options: dict[str, str]) -> InputC
         if file.is_file() and not file.stat().st_size:
             raise ImageError("is empty", where=path, remedy="copy or record it again")
     try:
-        return av.open(str(path), "r", format=kind, options=options, metadata_errors="ignore")
+        return av.open(
+            str(path),
+            "r",
+            format=kind,
+            options=options,
+            metadata_errors="ignore",
+            timeout=_PATIENCE_SECONDS if is_address else None,
+        )
+    except av.error.ExitError as error:
+        raise _silent(path) from error
     except (av.FFmpegError, ValueError, OSError) as error:
         reason = _NO_VIDEO if isinstance(error, av.error.InvalidDataError) else None
         said = getattr(error, "strerror", None) or "unknown reason"
         raise ImageError(reason or f"cannot be opened ({said})", where=path, remedy=_REMEDY) from error
+
+
+def _silent(path: str | Path) -> ImageError:
+    return ImageError(
+        f"sent nothing for {_PATIENCE_SECONDS:g} seconds",
+        where=path,
+        remedy="check the address and the network",
+    )
 
 
 def _rate(stream: VideoStream) -> Fraction:
