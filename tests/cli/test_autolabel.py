@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -104,6 +105,42 @@ def test_calibrated_thresholds_reach_their_precision(run, colors, painted_camvid
     assert given.json["kept"] == 0.75
 
 
+def test_data_that_changed_is_calibrated_on_anew(run, colors, painted_camvid):
+    (painted_camvid / "val.yaml").write_text("train: train\nval: val\nmasks_dir: masks\nspace: camvid-11\n")
+    (painted_camvid / "masks").mkdir()
+    for split in ("train", "val"):
+        (painted_camvid / f"{split}annot").rename(painted_camvid / "masks" / split)
+    command = (
+        *("autolabel", painted_camvid / "train", "--weights", colors, "--trust-code", "-o", "out"),
+        *("--threshold", "calibrated:0.95", "--calibrate-on", f"{painted_camvid}/val.yaml@val"),
+    )
+    assert run(*command).code == 0
+    before = Path("out/calibration.json").read_text()
+    (painted_camvid / "val.yaml").write_text(
+        "train: train\nval: val\nmasks_dir: masks\nspace: camvid-11\nlabel_mapping: {0: 1, 1: 0}\n"
+    )
+    run(*command)
+    mapped = Path("out/calibration.json").read_text()
+    assert json.loads(mapped)["right"] != json.loads(before)["right"]
+    save(painted_camvid / "masks" / "val" / "val0.png", np.full(SIZE, 3, dtype=np.uint8))
+    run(*command)
+    assert json.loads(Path("out/calibration.json").read_text())["right"] != json.loads(mapped)["right"]
+
+
+def test_data_may_be_in_a_folder_whose_name_is_not_utf_8(run, colors, painted_camvid):
+    strange = painted_camvid.with_name(os.fsdecode(b"stra\xdfe"))
+    try:
+        painted_camvid.rename(strange)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    result = run(
+        *("autolabel", "--data", strange, "-o", "out", "--weights", colors, "--trust-code"),
+        *("--threshold", "calibrated:0.95"),
+    )
+    assert result.code == 0, result.err
+    assert r"stra\udcdfe" in Path("out/thresholds.toml").read_text(encoding="utf-8")
+
+
 def test_other_settings_are_refused(run, weights, photo):
     command = ("autolabel", photo, "--weights", weights, "-o", "out")
     assert run(*command, "--border", 1).code == 0
@@ -150,6 +187,7 @@ def test_two_networks(run, weights, colors, painted_camvid):
         (("a.png", "--data", "x"), "give either pictures or --data"),
         (("a.png",), "no network was given"),
         (("a.png", "--weights", "w", "--merge", "car"), "--merge needs stored labels"),
+        (("a.png", "--weights", "w", "--split", "test"), "--split needs a data set; name it with --data"),
         (("a.png", "--weights", "w", "--calibrate-on", "x"), "needs no data to calibrate on"),
     ],
 )

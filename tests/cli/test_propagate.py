@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,15 @@ def test_annotated_frames_are_a_split_where_they_are_wanted(run, film):
     assert len(source.find("train")) == 2
 
 
+@pytest.mark.parametrize(
+    ("frames", "splits"), [("0..1", {"minus1": 1, "annotated": 1}), ("0", {"annotated": 1})]
+)
+def test_annotated_frames_are_a_split_in_whatever_direction(run, film, frames, splits):
+    result = run(*_arguments(film, "-o", "out", "--frames", frames, "--directions", "backward", "--json"))
+    assert result.code == 0, result.err
+    assert result.json["splits"] == splits
+
+
 def test_provenance_says_what_every_pair_was_made_from(run, film):
     run(*_arguments(film, "-o", "out", "--frames", "1", "--motion", "known", "--occlusion", "check"))
     lines = _provenance()
@@ -143,6 +153,33 @@ def test_pairs_of_another_way_are_not_mixed_in(run, film):
     result = run(*_arguments(film, "-o", "out", "--frames", "1", "--motion", "known"))
     assert result.code == 2
     assert "made another way (mode joint, motion copy, occlusion False)" in result.sentence
+
+
+def test_pairs_of_another_label_mapping_are_not_mixed_in(run, film):
+    (film / "labels").rename(film / "masks")
+    save(film / "masks" / "000002.png", np.full((32, 48), 7, dtype=np.uint8))
+    text = "train: images\nnames: [road, car]\nlabel_mapping: "
+    (film / "data.yaml").write_text(text + "{7: 0}")
+    assert run("propagate", film, "-o", "out", "--frames", "1", "--motion", "copy").code == 0
+    (film / "data.yaml").write_text(text + "{7: 1}")
+    result = run("propagate", film, "-o", "out", "--frames", "1..2", "--motion", "copy")
+    assert result.code == 2
+    assert "made another way (of other classes or by another label_mapping)" in result.sentence
+
+
+def test_names_of_frames_need_not_be_utf_8(run, film):
+    start = os.fsdecode(b"stra\xdfe_")
+    try:
+        for path in [*(film / "images").iterdir(), *(film / "labels").iterdir()]:
+            path.rename(path.with_name(start + path.name))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    result = run(*_arguments(film, "-o", "out", "--frames", "1", "--motion", "copy"))
+    assert result.code == 0, result.err
+    (record,) = open_source("out/data.yaml").find("plus1")
+    assert record.image.stem == f"{start}000003"
+    assert record.image.is_file()
+    assert _provenance()[1]["image"].endswith(f"/{record.image.name}")
 
 
 def test_shards_share_the_sequences_and_one_yaml_is_written_at_the_end(run, film, monkeypatch):

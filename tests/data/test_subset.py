@@ -1,3 +1,4 @@
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -88,6 +89,25 @@ def test_what_cannot_be_taken_is_refused(tmp_path):
         write_subset(tmp_path / "a.txt", spec, camvid, "train", 0.5)
     with pytest.raises(DataError, match="has no split 'extra'"):
         write_subset(tmp_path / "a.yaml", spec, camvid, "extra", 0.5)
+
+
+def test_names_that_yaml_cannot_hold_are_refused(tmp_path):
+    folder = fake_camvid(tmp_path / "camvid")
+    strange = tmp_path / os.fsdecode(b"stra\xdfe")
+    try:
+        (tmp_path / "camvid").rename(strange)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    message = r"stra\\udcdfe.* is not UTF-8, so that a YAML file cannot hold it; rename the picture"
+    with pytest.raises(DataError, match=message):
+        write_subset(tmp_path / "a.yaml", str(strange), open_source(strange), "train", 0.5)
+    strange.rename(folder)
+    for place in (folder / "train", folder / "trainannot"):
+        first = min(place.iterdir())
+        first.rename(first.with_name(strange.name + first.suffix))
+    with pytest.raises(DataError, match=message):
+        write_subset(tmp_path / "a.yaml", str(folder), open_source(folder), "train", 0.5)
+    assert not (tmp_path / "a.yaml").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -41,4 +42,20 @@ def test_masks_may_lie_anywhere(listed):
 def test_a_missing_mask_is_named_with_its_line(listed):
     (listed / "train.txt").write_text("../drives/monday/images/1.png\tmasks/1.png\n")
     with pytest.raises(DataError, match=r"line 1 names masks/1\.png, which does not exist"):
+        open_source(listed)
+
+
+def test_names_in_a_list_need_not_be_utf_8(listed, tmp_path):
+    strange = tmp_path / "other" / os.fsdecode(b"stra\xdfe.png")
+    try:
+        save(strange, picture("strange"))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    (listed / "train.txt").write_bytes(b"../other/stra\xdfe.png\tmasks/monday/1.png\n")
+    assert open_source(listed).find("train")[0].image == strange
+
+
+def test_a_list_of_another_encoding_is_told(listed):
+    (listed / "train.txt").write_bytes(b"../other/gr\xfcn.png\tmasks/monday/1.png\n")
+    with pytest.raises(DataError, match=r"line 1 is not UTF-8; save it as UTF-8 text"):
         open_source(listed)

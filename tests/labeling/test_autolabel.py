@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,22 @@ def test_labels_of_other_settings_are_refused_and_the_differences_named(photos, 
         )
 
 
+def test_labels_of_another_label_mapping_are_refused(tmp_path):
+    save(tmp_path / "data" / "images" / "x.png", painted(np.eye(8, dtype=int)))
+    save(tmp_path / "data" / "masks" / "x.png", np.full((8, 8), 7, dtype=np.uint8))
+    file = tmp_path / "data" / "data.yaml"
+    text = "train: images\nnames: [road, car]\nlabel_mapping: "
+    for mapping in ("{7: 0, 8: 1}", "{7: 1, 8: 0}"):
+        file.write_text(text + mapping)
+        source = open_source(file)
+        if mapping.startswith("{7: 0"):
+            autolabel(teacher(source.target), source, "train", tmp_path / "out")
+    with pytest.raises(
+        OutputError, match=r"other settings: label_mapping \[\[7, 1\], \[8, 0\]\] instead of \[\[7, 0\]"
+    ):
+        autolabel(teacher(source.target), source, "train", tmp_path / "out")
+
+
 def test_a_damaged_picture_is_told_and_left_out(photos, tmp_path):
     (photos / "a" / "1.png").write_bytes(b"no picture")
     outcome = autolabel(teacher(CAMVID), pictures(photos), "train", tmp_path / "out")
@@ -264,6 +281,28 @@ def test_a_label_space_of_ones_own_is_written_down(tmp_path):
     found = open_source(autolabel(teacher(own), source, "train", tmp_path / "out", thresholds=0).data)
     assert found.target == own
     assert np.array_equal(found.read_label(found.find("train")[0]), np.eye(8))
+
+
+def test_a_label_space_with_the_name_of_another_gets_one_of_its_own(tmp_path):
+    own = LabelSpace.from_names(("road", "pot hole"), name="kitti")
+    save(tmp_path / "p" / "x.png", painted(np.eye(8, dtype=int)))
+    source = picture_source(find_images([tmp_path / "p"]), own)
+    found = open_source(autolabel(teacher(own), source, "train", tmp_path / "out", thresholds=0).data)
+    assert (found.target.name, found.target.classes) == ("kitti-labels", own.classes)
+    assert source.to(found.target).label_map.is_identity
+
+
+def test_names_of_pictures_need_not_be_utf_8(tmp_path):
+    strange = tmp_path / "p" / os.fsdecode(b"stra\xdfe.png")
+    try:
+        save(strange, painted(channels_of(0)))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    outcome = autolabel(teacher(CAMVID), pictures(tmp_path / "p"), "train", tmp_path / "out", thresholds=0)
+    found = open_source(outcome.data)
+    (record,) = found.find("train")
+    assert (record.image, record.key) == (strange, strange.stem)
+    assert np.array_equal(found.read_label(record), channels_of(0))
 
 
 def test_the_preview_hatches_what_is_ignored(camvid, tmp_path):

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,6 +118,8 @@ class Autolabel:
             raise InputError("no network was given", remedy="name weights with --weights")
         if self.preview < 0:
             raise InputError(f"--preview is {self.preview}", remedy="give 0 or more")
+        if self.split is not None and self.data is None:
+            raise InputError("--split needs a data set", remedy="name it with --data")
         if self.merge and self.data is None:
             raise InputError("--merge needs stored labels", remedy="name their data set with --data")
         if self.calibrate_on is not None and not self.threshold.startswith(_CALIBRATED):
@@ -265,15 +267,19 @@ class _Run:
         from roadseg.labeling.autolabel import label_settings
         from roadseg.labeling.calibration import calibrate
         from roadseg.media import write_json
-        from roadseg.media.manifest import fingerprint
+        from roadseg.media.manifest import Identity, fingerprint
 
         where, split = _place(self.command.calibrate_on or self.command.data)
         source = open_source(where)
         records = source.find(split)
+        spaces = (source.stored.fingerprint, source.target.fingerprint)
+        files = [
+            astuple(Identity.of(path)) for record in records for path in (record.image, record.label) if path
+        ]
         state = fingerprint(
             {
                 **label_settings(self.teachers, self.source, self.trust),
-                "on": [where, split, *(str(record.label) for record in records)],
+                "on": [where, split, *spaces, source.label_map.table, *files],
             }
         )
         counts = self._known(state)
@@ -284,7 +290,7 @@ class _Run:
                 )
             if self.shard.rank == 0:
                 write_json(self.folder.calibration, {"state": state, **counts.to_json()})
-        place = f"{split} of {where}"
+        place = f"{split} of {where}".encode("utf-8", "backslashreplace").decode()  # names need not be UTF-8
         title = f"Confidence from which on {precision:.1%} of a class's labels are right, by class; inf trusts none."
         return counts.calibrated(precision, place), f"{title}\nFound on {counts.pictures} pictures, {place}."
 

@@ -121,7 +121,7 @@ class Propagate:
         if self.every < 1:
             raise InputError(f"--every is {self.every}", remedy="give 1 or more")
         distances = parse_frames(self.frames)
-        ahead = distances if self.directions != "backward" else ()
+        ahead = distances if self.directions != "backward" else tuple(n for n in distances if n == 0)
         behind = tuple(-n for n in distances if n) if self.directions != "forward" else ()
         return (*ahead, *behind)
 

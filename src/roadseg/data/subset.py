@@ -148,7 +148,7 @@ def write_subset(
         The number of pictures of each new split.
 
     Raises:
-        DataError: There is no such split, or the file is not called ``.yaml``.
+        DataError: There is no such split, the file is not called ``.yaml``, or a name is not UTF-8.
         RecipeError: As for `divide`.
         OutputError: The file cannot be written, or is the data set itself.
     """
@@ -229,5 +229,16 @@ def _absolute(spec: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as YAML that is never read as anything else: bare, ``no`` and ``0001`` are no texts."""
+    """Return a text as YAML that is never read as anything else: bare, ``no`` and ``0001`` are no texts.
+
+    Raises:
+        DataError: It is the name of a file or folder that is not UTF-8.
+    """
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"the name {text!r} is not UTF-8, so that a YAML file cannot hold it",
+            remedy="rename the picture with its label, or the folder",
+        ) from error
     return json.dumps(text, ensure_ascii=False)

@@ -255,11 +255,15 @@ def _masks_by_stem(folder: Path) -> dict[str, Path]:
 def _read_list(file: Path, base: Path) -> list[tuple[Path, Path | None]]:
     """Return the images that a text file lists, one per line, relative to it or to the root, and masks behind tabs."""
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        # Names of files need not be UTF-8.
+        text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
         raise DataError(
-            "cannot be read as a list of images", where=file, remedy="save it as UTF-8 text"
+            f"cannot be read as a list of images ({error.strerror or error})",
+            where=file,
+            remedy="check that it may be read",
         ) from error
+    lines = [line.strip() for line in text.splitlines()]
     images: list[tuple[Path, Path | None]] = []
     for number, line in enumerate(lines, start=1):
         if not line:
@@ -274,6 +278,12 @@ def _existing(name: str, file: Path, base: Path, number: int) -> Path:
     """Return the file that a line of a list names."""
     candidates = [_joined(root, name) for root in (file.parent, base)]
     found = next((path for path in candidates if path.is_file()), None)
+    if found is None and not _is_utf8(name):
+        raise DataError(
+            f"cannot be read as a list of images: line {number} is not UTF-8",
+            where=file,
+            remedy="save it as UTF-8 text",
+        )
     if found is None:
         raise DataError(
             f"line {number} names {name}, which does not exist",
@@ -281,3 +291,11 @@ def _existing(name: str, file: Path, base: Path, number: int) -> Path:
             remedy=f"paths are relative to {file.parent} or {base}",
         )
     return found
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -86,6 +86,7 @@ def label_settings(
         **teachers.settings(),
         "space": f"{teachers.space.name} ({teachers.space.fingerprint})",
         "stored": source.stored.fingerprint,
+        "label_mapping": source.label_map.table,
         **trust.settings(),
         "merge": list(merge),
     }

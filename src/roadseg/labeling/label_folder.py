@@ -25,7 +25,7 @@ from typing import Any
 from roadseg.data.autolabels import probability_file
 from roadseg.errors import OutputError
 from roadseg.labels import LabelSpace, space, space_names
-from roadseg.media import write_json, write_text
+from roadseg.media import write_bytes, write_json, write_text
 
 __all__ = ["LabelFolder"]
 
@@ -132,7 +132,9 @@ class LabelFolder:
             f"{os.path.abspath(image)}\t{self.files(key)['masks'].relative_to(self.root).as_posix()}"  # noqa: PTH100
             for image, key in pictures
         ]
-        write_text(self.root / "train.txt", "".join(f"{line}\n" for line in lines))
+        # Names of files need not be UTF-8.
+        text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
+        write_bytes(self.root / "train.txt", text)
         write_text(
             self.data,
             "# Pictures with labels that a network made; what it was not sure of is ignored.\n"
@@ -152,10 +154,13 @@ class LabelFolder:
 
     def _write_space(self, labels: LabelSpace) -> str:
         """Return what a data.yaml calls a label space, writing its file where it has no name."""
-        if labels.name in space_names() and space(labels.name) == labels:
-            return labels.name
+        name = labels.name
+        if name in space_names():
+            if space(name) == labels:
+                return name
+            name = f"{name}-labels"  # of a kitti.yaml, say: two spaces cannot have one name
         rows = [f"    {_toml_class(item.__dict__)}," for item in labels.classes]
-        head = [f"name = {json.dumps(labels.name, ensure_ascii=False)}", f"ignore = {labels.ignore}"]
+        head = [f"name = {json.dumps(name, ensure_ascii=False)}", f"ignore = {labels.ignore}"]
         write_text(self.root / "space.toml", "\n".join([*head, "classes = [", *rows, "]"]) + "\n")
         return "space.toml"
 

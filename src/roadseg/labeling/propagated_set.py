@@ -36,7 +36,7 @@ from roadseg.data.source import Source
 from roadseg.errors import LabelError, OutputError
 from roadseg.labeling.propagation import Propagated, Way
 from roadseg.labels import LabelSpace, space
-from roadseg.media import atomic_path, write_image, write_mask, write_text
+from roadseg.media import atomic_path, write_bytes, write_image, write_mask, write_text
 from roadseg.media.manifest import Entry, Identity, Manifest, fingerprint, remove_leftovers, tidy
 
 __all__ = ["PropagatedSet", "offset_name", "read_truth", "written_space"]
@@ -111,12 +111,16 @@ class PropagatedSet:
         self._space = written_space(source)
         facts = {"mode": way.mode, "motion": way.motion.name, "occlusion": way.check}
         self._facts: dict[str, Any] = {**facts, "version": metadata.version("roadseg")}
-        settings = fingerprint({**facts, "space": self._space.to_json(), "layout": source.name})
+        stored = {"stored": source.stored.fingerprint, "label_mapping": source.label_map.table}
+        settings = fingerprint({**facts, "space": self._space.to_json(), "layout": source.name, **stored})
         self._manifest = Manifest(out, settings, rank=rank, size=size)
         others = [entry for entry in self._manifest.entries if entry.settings != settings]
         if others:
             self._manifest.__exit__(None, None, None)
-            made = ", ".join(f"{key} {others[0].facts.get(key)}" for key in facts)
+            before = {key: others[0].facts.get(key) for key in facts}
+            made = ", ".join(f"{key} {value}" for key, value in before.items())
+            if before == facts:
+                made = "of other classes or by another label_mapping"
             raise OutputError(
                 f"holds pairs that were made another way ({made})",
                 where=out,
@@ -208,8 +212,10 @@ class PropagatedSet:
         names = sorted({int(pair["offset"]) for pair in pairs})
         for offset in names:
             lines = [f"{pair['image']}\t{pair['label']}\n" for pair in pairs if pair["offset"] == offset]
-            write_text(self.out / "lists" / f"{offset_name(offset)}.txt", "".join(lines))
-        lines = [f"{json.dumps(pair, ensure_ascii=False)}\n" for pair in pairs]
+            # Names of files need not be UTF-8.
+            text = "".join(lines).encode("utf-8", "surrogateescape")
+            write_bytes(self.out / "lists" / f"{offset_name(offset)}.txt", text)
+        lines = [f"{json.dumps(pair, ensure_ascii=True)}\n" for pair in pairs]
         write_text(self.out / "provenance.jsonl", "".join(lines))
         if pairs:
             write_text(self.out / "data.yaml", self._yaml([offset_name(offset) for offset in names]))
