@@ -1,5 +1,8 @@
 """The commands that only tell: models, labels, doctor, data check."""
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,6 +122,44 @@ def test_doctor_misses_the_weights(run, monkeypatch):
     assert [item["about"] for item in result.json["findings"] if item["state"] == "bad"] == ["weights"]
 
 
+HIDDEN = """
+import sys
+
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("torch", "yaml", "safetensors"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Hide())
+from roadseg.cli import main
+sys.exit(main(["doctor", "--json"]))
+"""
+
+
+def test_doctor_examines_what_is_left_where_packages_are_missing():
+    result = subprocess.run([sys.executable, "-c", HIDDEN], capture_output=True, check=False)
+    assert result.returncode == 1, result.stderr
+    found = {item["about"]: item for item in json.loads(result.stdout)["findings"]}
+    assert {"python", "av", "tensorboard", "license"} <= set(found)
+    for section in ("devices", "room", "weights"):
+        assert found[section]["state"] == "bad"
+        assert "No module named 'torch'); install roadseg again" in found[section]["text"]
+
+
+def test_doctor_goes_on_where_torch_is_damaged(run, bundled, monkeypatch):
+    def fail() -> None:
+        raise OSError("libcudart.so.12: cannot open shared object file")
+
+    monkeypatch.setattr("roadseg.cli.doctor.devices", fail)
+    result = run("doctor", "--json")
+    assert result.code == 1
+    bad = {item["about"]: item["text"] for item in result.json["findings"] if item["state"] == "bad"}
+    assert bad == {
+        "devices": "cannot be examined (OSError: libcudart.so.12: cannot open shared object file);"
+        " install roadseg again"
+    }
+
+
 def test_doctor_notices_little_room(run, bundled, monkeypatch):
     monkeypatch.setattr("roadseg.cli.doctor.shared_memory", lambda: 64 << 20)
     monkeypatch.setattr("roadseg.cli.doctor.free_disk", lambda _path: 5 << 20)
@@ -140,6 +181,11 @@ def test_data_check_of_a_good_set(run, camvid):
         "val": 2,
         "test": 2,
     }
+
+
+@pytest.mark.parametrize("workers", [-1, 0])
+def test_data_check_needs_no_sensible_number_of_workers(run, camvid, workers):
+    assert run("data", "check", camvid, "--workers", workers).code == 0
 
 
 def test_data_check_of_a_bad_set(run, tmp_path):

@@ -58,6 +58,13 @@ def test_synth_requests_that_cannot_be_met(run, arguments, words):
     assert words in result.sentence
 
 
+@pytest.mark.parametrize("command", [["data", "synth", "streets"], ["demo", "-o", "streets"]])
+def test_a_seed_below_zero_leaves_nothing_behind(run, command):
+    result = run(*command, "--seed", -1)
+    assert (result.code, result.sentence) == (2, "roadseg: error: -1 is no seed; give 0 or more")
+    assert not Path("streets").exists()
+
+
 @pytest.mark.parametrize("text", ["", "x", "24", "24x", "24x32x3", "-1x2", "24 x 32"])
 def test_sizes_that_are_none(text):
     with pytest.raises(InputError, match="HEIGHTxWIDTH"):

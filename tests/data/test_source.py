@@ -1,5 +1,6 @@
 """One source: joining splits and decoding label files of every kind."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,6 +114,32 @@ def test_listing_is_sorted_and_skips_what_is_no_image(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert [path.name for path in list_images(tmp_path)] == ["a.jpg", "b.PNG"]
     assert [path.name for path in list_images(tmp_path, recursive=True)] == ["a.jpg", "b.PNG", "c.png"]
+
+
+def test_deep_listing_enters_linked_folders_and_no_hidden_ones(tmp_path: Path) -> None:
+    for name in ("set/a/1.png", "set/.ipynb_checkpoints/1-checkpoint.png", "elsewhere/2.png"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
+    found = list_images(tmp_path / "set", recursive=True)
+    assert found == [tmp_path / "set" / "a" / "1.png", tmp_path / "set" / "linked" / "2.png"]
+
+
+def test_deep_listing_passes_over_no_unreadable_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    scan = os.scandir
+
+    def deny(path: str) -> object:
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", deny)
+    with pytest.raises(DataError, match=r"locked: cannot be searched: Permission denied"):
+        list_images(tmp_path, recursive=True)
 
 
 def test_listing_a_missing_folder(tmp_path: Path) -> None:

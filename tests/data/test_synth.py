@@ -16,7 +16,7 @@ from roadseg.data.synth import (
 from roadseg.data.synth.dataset import SPLITS, _deal
 from roadseg.data.synth.raster import Layer
 from roadseg.data.synth.view import identify, observe
-from roadseg.errors import OutputError, RoadsegError
+from roadseg.errors import DataError, OutputError, RoadsegError
 from roadseg.labels import label_map, space
 from roadseg.media import read_image, read_mask
 
@@ -246,6 +246,16 @@ def test_sequences_on_disk(tmp_path: Path, layout: str) -> None:
         assert len(open_source(out).find("train")) == 1  # the key frame
 
 
+def test_damaged_flow(tmp_path: Path) -> None:
+    path = tmp_path / "flow.npz"
+    np.savez_compressed(path, flow=np.arange(2000.0), valid=np.ones(1))
+    data = bytearray(path.read_bytes())
+    data[60:1060] = b"\xff" * 1000
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"flow\.npz: cannot be read as a file of flow; render"):
+        read_flow(path)
+
+
 def test_interrupted_and_grown(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_dataset(out, "camvid", images=3, size=SMALL)
@@ -286,6 +296,7 @@ def test_splits_are_dealt_steadily() -> None:
         ({"size": (8, 8)}, "too few"),
         ({"splits": {}}, "no shares"),
         ({"splits": {"train": -1.0}}, "no shares"),
+        ({"seed": -1}, "-1 is no seed; give 0 or more"),
     ],
 )
 def test_senseless_arguments(tmp_path: Path, options: dict, message: str) -> None:

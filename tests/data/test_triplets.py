@@ -78,6 +78,14 @@ def test_videos_need_no_labels(tmp_path, folder):
     assert found.numbers == (0, 1, 2, 3)
 
 
+def test_videos_lie_in_linked_folders_too_and_in_no_hidden_ones(tmp_path):
+    for number in range(3):
+        for folder in ("elsewhere/clip", "val/.trash"):
+            write_image(tmp_path / folder / f"{number}.png", texture(number, SIZE))
+    (tmp_path / "val" / "linked").symlink_to(tmp_path / "elsewhere")
+    assert [found.name for found in find_videos(tmp_path, "val")] == ["linked/clip/0"]
+
+
 def test_a_folder_can_be_its_own_split(tmp_path):
     for number in range(3):
         write_image(tmp_path / f"{number}.png", texture(number, SIZE))

@@ -450,6 +450,47 @@ def test_wide_masks(tmp_path):
         refused(path, str(beyond), "65535", reader=read_mask)
 
 
+@pytest.mark.parametrize(
+    ("color_type", "values"), [(2, [1, 1, 1, 2, 2, 2]), (4, [7, 65535, 300, 65535]), (6, [1, 2, 3, 4] * 2)]
+)
+def test_sixteen_bit_masks_that_would_lose_half_are_refused(tmp_path, color_type, values):
+    path = tmp_path / "m.png"
+    path.write_bytes(png(2, 1, 16, color_type, b"\0" + np.array(values, ">u2").tobytes()))
+    refused(path, "16 bits", "gray PNG", reader=read_mask)
+    assert read_image(path).shape == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("header", "pixels", "highest", "full"),
+    [
+        (b"P5 3 1 51\n", bytes([0, 1, 2]), 51, 255),
+        (b"P5 3 1 1000\n", bytes([0, 0, 0, 1, 0, 2]), 1000, 65535),
+        (b"P2 3 1 51\n", b"0 1 2\n", 51, 255),
+        (b"P6 1 1 51\n", bytes([0, 1, 2]), 51, 255),
+        (b"P6 1 1 65535\n", bytes([0, 0, 0, 1, 0, 2]), 65535, 255),
+    ],
+)
+def test_masks_that_would_be_stretched_are_refused(tmp_path, header, pixels, highest, full):
+    path = tmp_path / "m.pgm"
+    path.write_bytes(header + pixels)
+    refused(path, f"0..{highest}", f"0..{full}", "as PNG", reader=read_mask)
+    assert read_image(path).dtype == np.uint8
+
+
+@pytest.mark.parametrize("header", [b"P5 3 1 255\n", b"P6 1 1 255\n"])
+def test_masks_of_full_range_are_not_stretched(tmp_path, header):
+    path = tmp_path / "m.pgm"
+    path.write_bytes(header + bytes([0, 1, 2]))
+    assert read_mask(path).ravel().tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("content", [b"P1 3 1\n1 0 1\n", b"P4 3 1\n\xa0"])
+def test_one_bit_files_have_no_range(tmp_path, content):
+    path = tmp_path / "m.pbm"
+    path.write_bytes(content)
+    assert read_mask(path).tolist() == [[0, 1, 0]]
+
+
 def test_jpeg_masks_are_refused(tmp_path):
     path = tmp_path / "m.jpg"
     Image.new("L", (8, 8)).save(path)

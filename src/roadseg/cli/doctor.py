@@ -3,7 +3,7 @@
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,7 @@ from roadseg.cli.terminal import Talk, Terminal, size_text
 
 __all__ = ["Doctor", "Finding"]
 
-_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "pyyaml", "tyro", "rich")
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "av", "safetensors", "pyyaml", "tyro", "rich")
 _EXTRAS = {"tracking": "tensorboard"}
 _SUMS = "sha256sums.txt"
 _STYLES = {"ok": "green", "note": "yellow", "bad": "bold red"}
@@ -60,7 +60,15 @@ class Doctor:
 
     def run(self) -> int:
         """Print all findings; 1 when one is bad."""
-        findings = [*_versions(), *_devices(), *_room(), *_weights(), *_extras(), *_licenses()]
+        sections = {
+            "versions": _versions,
+            "devices": _devices,
+            "room": _room,
+            "weights": _weights,
+            "extras": _extras,
+            "licenses": _licenses,
+        }
+        findings = [finding for about, section in sections.items() for finding in _guarded(about, section)]
         table = Table(box=None, show_header=False)
         for item in findings:
             table.add_row(Text(item.state, _STYLES[item.state]), item.about, item.text)
@@ -68,6 +76,16 @@ class Doctor:
         self.terminal.say(table, "", f"{bad} things do not work" if bad else "roadseg works here")
         self.terminal.emit({"works": not bad, "findings": [asdict(item) for item in findings]})
         return 1 if bad else 0
+
+
+def _guarded(about: str, section: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    """Yield the findings of a section; its failure, such as a package that cannot be imported, is one of them."""
+    try:
+        yield from section()
+    except Exception as error:  # noqa: BLE001 - a broken installation fails in ways that nobody can list
+        first = next(iter(str(error).splitlines()), "")
+        text = f"cannot be examined ({type(error).__name__}: {first}); install roadseg again"
+        yield Finding(about, "bad", text)
 
 
 def _versions() -> Iterator[Finding]:

@@ -223,7 +223,7 @@ def check(
     Args:
         source: The data set.
         splits: Splits to read; by default all that should have no image in common.
-        workers: Threads that read; by default one per processor, at most 8.
+        workers: Threads that read, at least one; by default one per processor, at most 8.
         progress: Called with the number of images read and their total, from the calling thread.
 
     Raises:
@@ -235,7 +235,8 @@ def check(
     listed, findings = _list_splits(source, names)
     work = [(split, record) for split, records in listed.items() for record in records]
     pairs: dict[str, list[_Pair]] = {split: [] for split in names}
-    with ThreadPoolExecutor(workers or min(MOST_WORKERS, os.cpu_count() or 1)) as pool:
+    threads = max(1, workers or min(MOST_WORKERS, os.cpu_count() or 1))
+    with ThreadPoolExecutor(threads) as pool:
         try:
             results = pool.map(lambda item: _examine(source, *item), work)
             for done, ((split, _), pair) in enumerate(zip(work, results, strict=True), start=1):

@@ -14,6 +14,7 @@ from roadseg.errors import DataError, LabelError
 from roadseg.labels import LabelMap, LabelSpace, label_map
 from roadseg.media import IMAGE_SUFFIXES, MAX_PIXELS, read_image, read_mask
 from roadseg.media.decoding import open_picture
+from roadseg.media.find import walk_visible
 
 __all__ = ["Source", "label_kind", "list_images"]
 
@@ -237,21 +238,21 @@ def label_kind(path: Path) -> str:
 
 
 def list_images(folder: Path, *, recursive: bool = False) -> list[Path]:
-    """Return the image files in a folder, sorted; hidden files are left out.
+    """Return the image files in a folder, sorted; hidden files and folders are left out, linked folders are not.
 
     Raises:
-        DataError: The folder does not exist or cannot be read.
+        DataError: The folder, or one below it, does not exist or cannot be read.
     """
     try:
-        found = sorted(folder.iterdir())  # listed even for a deep search, which passes over a missing folder
-        if recursive:
-            found = sorted(folder.rglob("*"))
+        found = sorted(folder.iterdir())  # listed even for a deep search, which says less of a missing folder
     except OSError as error:
         raise DataError(
             f"cannot be listed ({error.strerror or error})",
             where=folder,
             remedy="check that the folder exists and may be read",
         ) from error
+    if recursive:
+        found = sorted(place / name for place, names in walk_visible(folder, DataError) for name in names)
     return [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.name[0] != "."]
 
 

@@ -18,6 +18,7 @@ from roadseg.data.source import list_images
 from roadseg.data.stages import Stopwatch
 from roadseg.errors import DataError
 from roadseg.media import read_image
+from roadseg.media.find import walk_visible
 
 __all__ = ["FlowBetween", "Triplet", "Triplets", "find_videos"]
 
@@ -159,7 +160,7 @@ def find_videos(root: str | Path, split: str) -> tuple[Frames, ...]:
         split: Name of the split; ``.`` takes the folder as it is.
 
     Raises:
-        DataError: There is no such split, or a file has no number in its name.
+        DataError: There is no such split, a folder cannot be read, or a file has no number in its name.
     """
     folder = Path(root).expanduser()
     rendered = folder / CLIPS / split
@@ -171,7 +172,7 @@ def find_videos(root: str | Path, split: str) -> tuple[Frames, ...]:
             where=folder,
             remedy=f"put frames into {folder / split}, or name another --data.train and --data.val; . is the folder itself",
         )
-    parts = [base, *sorted(path for path in base.rglob("*") if path.is_dir())]
+    parts = sorted(place for place, _ in walk_visible(base, DataError))
     if base == rendered:  # beside the frames are pictures of their labels
         parts = [part for part in parts if part.name == IMAGES]
     found: list[Frames] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from roadseg.errors import LabelError
-from roadseg.labels.declared import Declaration
+from roadseg.labels.declared import SAME_NAMES, Declaration
 from roadseg.labels.editing import Derived, Edits, Names, unused_colors
 from roadseg.labels.space import DEFAULT_IGNORE, MAX_ID, Class, LabelSpace, near_matches
 
@@ -99,7 +99,7 @@ def parse_document(data: Mapping[str, Any], where: str, find: Callable[[str], La
         if key not in _KEYS:
             raise LabelError(f"has the key {key!r}", where=where, remedy=near_matches(key, _KEYS))
     name = _typed(data, "name", "", where)
-    parent = find(data["parent"]) if "parent" in data else None
+    parent = find(_typed(data, "parent", "", where)) if "parent" in data else None
     edits = Edits(
         pick=_names(data.get("pick", []), "pick", where),
         drop=_names(data.get("drop", []), "drop", where),
@@ -115,8 +115,8 @@ def parse_document(data: Mapping[str, Any], where: str, find: Callable[[str], La
     return Document(
         space=LabelSpace(name=name, classes=classes, ignore=ignore),
         note=SpaceNote(title, source, license_text, parent=parent.name if parent else ""),
-        origins=_typed(data, "from", {}, where),
-        targets=_typed(data, "to", {}, where),
+        origins=_declarations(data, "from", where),
+        targets=_declarations(data, "to", where),
         derived=derived,
     )
 
@@ -157,6 +157,16 @@ def _typed(data: Mapping[str, Any], key: str, default: _Kind, where: str) -> _Ki
         kind = {str: "a text", list: "a list", dict: "a table"}[type(default)]
         raise LabelError(f"has {key} = {value!r}", where=where, remedy=f"give {key} as {kind}")
     return value
+
+
+def _declarations(data: Mapping[str, Any], key: str, where: str) -> dict[str, Declaration]:
+    table = _typed(data, key, {}, where)
+    for name, declared in table.items():
+        if not isinstance(declared, str | dict):
+            raise LabelError(
+                f"has {key}.{name} = {declared!r}", where=where, remedy=f"give a table, or {SAME_NAMES!r}"
+            )
+    return table
 
 
 def _names(value: object, key: str, where: str) -> tuple[str, ...]:

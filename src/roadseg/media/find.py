@@ -13,7 +13,7 @@ from pathlib import Path
 from roadseg.errors import InputError
 from roadseg.media.images import IMAGE_SUFFIXES
 
-__all__ = ["FoundImage", "find_images"]
+__all__ = ["FoundImage", "find_images", "walk_visible"]
 
 _LIST_SUFFIX = ".txt"
 _STANDARD_INPUT = "-"
@@ -96,24 +96,38 @@ def _search_one(item: str | Path) -> list[FoundImage]:
     raise InputError("does not exist", where=path, remedy="check the path")
 
 
-def _walk(folder: Path, base: Path) -> Iterator[FoundImage]:
-    """Yield the images below a folder; linked folders are entered, but none twice."""
+def walk_visible(folder: Path, kind: type[InputError] = InputError) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder and all below it, each with the names of its files; hidden ones and ``__MACOSX`` are left out.
+
+    Linked folders are entered, but none twice.
+
+    Args:
+        folder: Where to start; its own name may be hidden.
+        kind: The error to raise.
+
+    Raises:
+        InputError: A folder cannot be read.
+    """
 
     def fail(error: OSError) -> None:
         reason = error.strerror or str(error)
-        raise InputError(
+        raise kind(
             f"cannot be searched: {reason}", where=error.filename or folder, remedy="check its permissions"
         ) from error
 
     seen: set[str] = set()
-    paths: list[Path] = []
     for place, folders, names in os.walk(folder, followlinks=True, onerror=fail):
         real = os.path.realpath(place)
         # Emptied in place: this is how os.walk is told where not to go.
         folders[:] = [] if real in seen else sorted(name for name in folders if _is_visible(name))
         if real not in seen:
-            paths.extend(Path(place, name) for name in names if _is_visible(name) and _is_image(Path(name)))
+            yield Path(place), [name for name in names if _is_visible(name)]
         seen.add(real)
+
+
+def _walk(folder: Path, base: Path) -> Iterator[FoundImage]:
+    """Yield the images below a folder."""
+    paths = [place / name for place, names in walk_visible(folder) for name in names if _is_image(Path(name))]
     for path in sorted(paths, key=lambda path: _natural(path.relative_to(folder))):
         yield FoundImage(path, _key_below(path, base))
 

@@ -114,7 +114,8 @@ def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any
         files.
 
     Raises:
-        ImageError: As for :func:`read_image`; also numbers that 16 bits do not hold, and JPEG, which changes ids.
+        ImageError: As for :func:`read_image`; also numbers that 16 bits do not hold, and files whose ids would be
+            changed: JPEG, colors or transparency of 16 bits, PGM and PPM that are not of full range.
     """
     where = Path(path)
     with open_picture(where, max_pixels) as picture:
@@ -124,6 +125,7 @@ def read_mask(path: str | Path, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any
                 where=where,
                 remedy="store label masks as PNG",
             )
+        _refuse_scaled(picture, where)
         orientation, divisor = read_orientation(picture), _gray_divisor(picture)
         load_pixels(picture, where)
         upright = picture.format == "TIFF" and orientation in _AS_STORED
@@ -235,10 +237,41 @@ def _to_ids16(pixels: npt.NDArray[Any], path: Path) -> npt.NDArray[np.uint16]:
     return pixels.astype(np.uint16)
 
 
+def _refuse_scaled(picture: ImageFile.ImageFile, path: Path) -> None:
+    """Refuse a mask whose numbers Pillow will scale, without a way back."""
+    is_wide = picture.mode.startswith("I")
+    if ";16" in _raw_mode(picture) and not is_wide:
+        raise ImageError(
+            "holds colors or transparency of 16 bits, of which only the high 8 can be read",
+            where=path,
+            remedy="store ids as gray PNG, colors with 8 bits per channel",
+        )
+    full = 65535 if is_wide else 255
+    if (highest := _highest_level(picture)) not in (None, full):
+        raise ImageError(
+            f"has the range 0..{highest}, which would be stretched or squeezed to 0..{full}",
+            where=path,
+            remedy="store label masks as PNG",
+        )
+
+
+def _raw_mode(picture: ImageFile.ImageFile) -> str:
+    """Return Pillow's name of how the pixels are stored; empty where a decoder does not tell."""
+    arguments = picture.tile[0][3] if picture.tile else ""
+    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+
+
+def _highest_level(picture: ImageFile.ImageFile) -> int | None:
+    """Return the ``maxval`` of a PGM or PPM file; None where the pixels are taken as they are."""
+    if picture.mode == "1" or not picture.tile or not picture.tile[0][0].startswith("ppm"):
+        return None
+    arguments = picture.tile[0][3]
+    return int(arguments[-1]) if isinstance(arguments, tuple) else None
+
+
 def _gray_divisor(picture: ImageFile.ImageFile) -> int:
     """Return what Pillow will multiply stored gray values by."""
-    arguments = picture.tile[0][3] if picture.tile else ""
-    raw_mode = str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+    raw_mode = _raw_mode(picture)
     return next((factor for start, factor in _GRAY_LEVELS if raw_mode.startswith(start)), 1)
 
 

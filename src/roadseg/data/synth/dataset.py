@@ -13,6 +13,7 @@
     sequences/<split>/synth_000000/{images,labels,flow}/000000.png|npz       (both)
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -180,7 +181,7 @@ def read_flow(path: str | Path) -> tuple[Array, Array]:
     try:
         with np.load(path) as data:
             return data["flow"], data["valid"]
-    except (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError) as error:
+    except (BadZipFile, EOFError, KeyError, OSError, TypeError, ValueError, zlib.error) as error:
         raise DataError(
             "cannot be read as a file of flow", where=path, remedy="render the sequence again"
         ) from error
@@ -216,7 +217,13 @@ def _deal(count: int, splits: Mapping[str, float]) -> list[str]:
 
 
 def _check_arguments(
-    layout: str, images: int, sequences: int, frames: int, size: tuple[int, int], splits: Mapping[str, float]
+    layout: str,
+    images: int,
+    sequences: int,
+    frames: int,
+    size: tuple[int, int],
+    seed: int,
+    splits: Mapping[str, float],
 ) -> None:
     if layout not in get_args(Layout):
         raise OutputError(f"there is no layout {layout!r}", remedy=f"choose {', '.join(get_args(Layout))}")
@@ -230,6 +237,8 @@ def _check_arguments(
         raise OutputError(
             f"{size[0]}x{size[1]} pixels are too few", remedy=f"render at least {SMALLEST}x{SMALLEST}"
         )
+    if seed < 0:
+        raise OutputError(f"{seed} is no seed", remedy="give 0 or more")
     if not splits or min(splits.values()) < 0 or sum(splits.values()) <= 0:
         raise OutputError(
             f"the splits {dict(splits)} have no shares", remedy='give shares such as {"train": 1.0}'
@@ -263,7 +272,7 @@ def write_dataset(
         sequences: Number of clips with optical flow.
         frames_per_sequence: Frames of each.
         size: ``(H, W)`` in pixels.
-        seed: Other seeds give other streets.
+        seed: 0 or more; other seeds give other streets.
         splits: Share of each split, by name.
         fps: Frames per second of the clips (17 in Cityscapes).
         style: Wishes for all scenes.
@@ -275,7 +284,7 @@ def write_dataset(
             cannot be written.
     """
     root = Path(out)
-    _check_arguments(layout, images, sequences, frames_per_sequence, size, splits)
+    _check_arguments(layout, images, sequences, frames_per_sequence, size, seed, splits)
     facts: dict[str, object] = {
         "layout": layout,
         "seed": seed,
