@@ -115,6 +115,26 @@ def test_scores_that_hold_no_temperature_or_are_of_others_are_refused(run, weigh
     assert "other weights" in result.err
 
 
+def test_of_a_score_the_card_keeps_what_tells_of_the_weights(run, camvid, weights, tmp_path):
+    score, new = tmp_path / "score.json", tmp_path / "new.safetensors"
+    arguments = ("--weights", weights, "--calibration", "--out", score)
+    assert run("evaluate", "--data", camvid, *arguments).code == 0
+    assert run("convert", weights, "-o", new, "--score", score).code == 0
+    full, kept = json.loads(score.read_text()), read_card(new)["scores"][-1]
+    left_out = ("weights", "weights_sha256", "data", "device", "seconds")
+    left_out += ("calibration", "per_image", "confusion")
+    assert kept == {key: value for key, value in full.items() if key not in left_out}
+    assert str(camvid).encode() not in new.read_bytes()
+
+
+def test_a_score_of_other_weights_is_not_recorded(run, weights, tmp_path):
+    new, score = tmp_path / "new.safetensors", tmp_path / "score.json"
+    _score(score, __file__)
+    result = run("convert", weights, "-o", new, "--score", score)
+    assert (result.code, new.exists()) == (2, False)
+    assert f"score.json: is a score of other weights than {weights}" in result.sentence
+
+
 def test_the_layout_says_what_is_not_given(run, old, tmp_path):
     result = run("convert", old, "-o", tmp_path / "new.safetensors")
     assert result.code == 0

@@ -1,9 +1,12 @@
 import errno
+import io
+import json
 import subprocess
 import sys
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from roadseg import __version__
 from roadseg.cli import entry, main
@@ -182,6 +185,31 @@ def test_quiet_shows_no_progress_and_no_remarks(capsys, monkeypatch):
     terminal.note("y")
     terminal.warn("z")
     assert capsys.readouterr().err == "roadseg: error: z\n"
+
+
+def test_names_of_files_need_not_be_utf8(capsys):
+    name = "stra\udcdfe.jpg"
+    table = Table("file")
+    table.add_row(name)
+    Terminal().say(name, table)
+    Terminal().note(name)
+    Terminal().warn(name)
+    with Terminal().progress("reading", 2) as report:
+        report.line(name)
+    captured = capsys.readouterr()
+    assert captured.out.count("stra?e.jpg") == 2
+    assert captured.err.count("stra?e.jpg") == 3
+    Terminal(json=True).emit({"Straße": name})
+    assert json.loads(capsys.readouterr().out) == {"Straße": name}
+
+
+def test_json_is_escaped_where_stdout_takes_no_other_characters(monkeypatch):
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding="ascii") as stdout:
+        monkeypatch.setattr("sys.stdout", stdout)
+        Terminal(json=True).emit({"name": "道路"})
+        stdout.flush()
+        assert json.loads(written.getvalue()) == {"name": "道路"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from roadseg.inference import load
+from roadseg.cli.loading import open_predictor
+from roadseg.errors import OutputError
+from roadseg.inference import file_sha256, load
 from roadseg.labels import space
 from roadseg.media import read_mask
 from tests.cli.conftest import SIZE
@@ -155,8 +158,6 @@ def cityscapes(tmp_path_factory):
 
 
 def test_a_score_says_all_about_itself(run, camvid, weights):
-    from roadseg.inference import file_sha256
-
     found = run("evaluate", "--data", camvid, "--weights", weights, "--json").json
     assert found["weights_sha256"] == file_sha256(weights)
     assert found["confusion"]["names"] == list(space("camvid-11").names)
@@ -248,6 +249,97 @@ def test_comparison_with_an_earlier_score(run, camvid, tmp_path):
     same = run("evaluate", "--data", camvid, "--split", "train", "--compare", "first.json")
     assert (same.code, same.err) == (0, "")
     assert "against first.json: mIoU +0.00 points" in same.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--void", "false-positive"], "test.json: was computed with void 'ignored', not 'false-positive'"),
+        (["--absent", "zero"], "test.json: was computed with absent"),
+        (["--exclude", "sky"], "test.json: was computed with excluded"),
+        (["--split", "val"], "test.json: was computed with split 'test', not 'val'"),
+        (["--to", "camvid-12"], "test.json: was computed with space"),
+        (["--data", "more"], "test.json: was computed on other images (2, not 3"),
+        (["--out", "folder"], "folder: cannot be written: there is a folder of that name"),
+        (["--out", "."], ".: cannot be written: there is a folder of that name"),
+        (["--out", "test.json/new.json"], "new.json: cannot be written: a part of its path is a file"),
+    ],
+)
+def test_what_cannot_end_well_does_not_begin(run, camvid, monkeypatch, tmp_path, arguments, words):
+    fake_camvid(Path("more"), size=SIZE, splits={"train": 1, "val": 1, "test": 3})
+    assert run("evaluate", "--data", camvid, "--out", "test.json").code == 0
+    Path("folder").mkdir()
+    before = sorted(Path().rglob("*"))
+    monkeypatch.setattr("roadseg.inference.examination.examine", lambda *_, **__: pytest.fail("it began"))
+    result = run("evaluate", "--data", camvid, "--compare", "test.json", *arguments)
+    assert result.code == 2
+    assert words in result.sentence
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_one_image_is_not_compared(run, tmp_path):
+    root = fake_camvid(tmp_path / "camvid", size=SIZE, splits={"train": 1, "val": 1, "test": 1})
+    assert run("evaluate", "--data", root, "--out", "one.json").code == 0
+    result = run("evaluate", "--data", root, "--compare", "one.json", "--out", "two.json")
+    assert result.code == 2
+    assert "one.json: is of one image" in result.sentence
+
+
+def test_a_comparison_that_fails_at_the_end_keeps_the_scores(run, tmp_path):
+    root = fake_camvid(tmp_path / "camvid", size=SIZE)
+    for label in (root / "testannot").iterdir():
+        save(label, np.full(SIZE, 11, np.uint8))
+    arguments = ("evaluate", "--data", root, "--json", "--out")
+    assert run(*arguments, "first.json").code == 0
+    result = run(*arguments, "second.json", "--compare", "first.json")
+    assert result.code == 2
+    assert "there is no score" in result.sentence
+    assert json.loads(Path("second.json").read_text()) == result.json
+    assert Path("second.images.npz").is_file()
+
+
+def test_a_score_that_cannot_be_saved_at_the_end_is_printed(run, camvid, monkeypatch):
+    def fail(path, _data):
+        raise OutputError("cannot be written: the disk is full", where=path)
+
+    monkeypatch.setattr("roadseg.media.write_json", fail)
+    result = run("evaluate", "--data", camvid, "--json", "--out", "test.json")
+    assert (result.code, "the disk is full" in result.sentence) == (2, True)
+    assert result.json["protocol"]["dataset"] == "camvid"
+
+
+def test_the_digest_is_of_the_weights_that_were_used(run, camvid, weights, monkeypatch, tmp_path):
+    mine = Path(shutil.copy(weights, tmp_path / "mine.safetensors"))
+    used = file_sha256(mine)
+    monkeypatch.setattr("roadseg.cli.evaluate.open_predictor", _replaced(mine))
+    assert run("evaluate", "--data", camvid, "--weights", mine, "--json").json["weights_sha256"] == used
+
+
+def _replaced(path):
+    """Open weights, and put others in their place."""
+
+    def opened(*arguments):
+        predictor = open_predictor(*arguments)
+        other_weights(path, space("camvid-11"), seed=5)
+        return predictor
+
+    return opened
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs names that are no text")
+def test_names_of_files_that_are_no_utf8(run, camvid, tmp_path):
+    root = Path(shutil.copytree(camvid, tmp_path / "odd"))
+    name = sorted((root / "test").iterdir())[0].name
+    for folder in (root / "test", root / "testannot"):
+        (folder / name).rename(folder / "stra\udcdfe.png")
+    result = run("evaluate", "--data", root, "--json", "--out", "odd.json")
+    assert (result.code, result.err) == (0, "")
+    assert "stra\udcdfe" in {Path(row["image"]).stem for row in result.json["per_image"]}
+    assert json.loads(Path("odd.json").read_text()) == result.json
+    again = run("evaluate", "--data", root, "--compare", "odd.json")
+    assert (again.code, again.err) == (0, "")
+    assert "stra?e" in again.out
+    assert run("report", "odd.json", "-o", "odd.html", "--quiet").code == 0
 
 
 def test_out_saves_counts_per_image(run, camvid):

@@ -101,11 +101,50 @@ def test_a_training_run(run, tmp_path):
     result = run("report", folder, "-o", tmp_path / "r.html")
     assert (result.code, result.err) == (0, "")
     assert 'id="training"' in (tmp_path / "r.html").read_text(encoding="utf-8")
-    result = run("report", folder, "-o", tmp_path / "r.html", "--weights", "any")
+    for asked in (("--weights", "any"), ("--predictions", "any"), ("--worst", 3)):
+        result = run("report", folder, "-o", tmp_path / "none.html", *asked)
+        assert (result.code, (tmp_path / "none.html").exists()) == (2, False)
+        assert f"{folder}: is a training run, which does not say which images" in result.sentence
+        assert "roadseg evaluate --out" in result.sentence
+
+
+def test_a_score_without_images_has_no_pictures(run, saved, tmp_path):
+    change(saved, per_image=None)
+    result = run("report", saved, "-o", tmp_path / "r.html", "--weights", "any")
     assert (result.code, result.sentence) == (
         0,
         "no pictures: the score does not say which images are the worst",
     )
+
+
+def test_pictures_of_another_strategy_than_the_score_are_told(run, camvid, weights, tmp_path):
+    score = tmp_path / "score.json"
+    arguments = ("--data", camvid, "--weights", weights, "--out", score, "--quiet")
+    for flags, words in (((), ""), (("--flip",), "the pictures are of whole image, single scale, no flip\n")):
+        assert run("evaluate", *arguments, *flags).code == 0
+        result = run("report", score, "-o", tmp_path / "r.html", "--weights", weights, "--worst", 1)
+        assert (result.code, result.err.rpartition("; ")[2]) == (0, words)
+
+
+def test_a_score_in_a_label_space_of_the_user(run, camvid, weights, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.toml"
+    mine.write_text('name = "mine"\nparent = "camvid-11"\npick = ["road", "sky"]\n')
+    score, page = tmp_path / "score.json", tmp_path / "r.html"
+    assert (
+        run("evaluate", "--data", camvid, "--weights", weights, "--to", mine, "--out", score, "--quiet").code
+        == 0
+    )
+    monkeypatch.setattr("roadseg.labels.catalog._read", {})  # as in a process of its own
+    arguments = ("report", score, "-o", page, "--weights", weights)
+    result = run(*arguments)
+    assert result.code == 2
+    assert (
+        f"{score}: is in label space mine, which does not come with roadseg; name its file" in result.sentence
+    )
+    assert run(*arguments, "--space", mine, "--quiet").code == 0
+    found = shown(page)
+    assert [item["name"] for item in found["classes"]] == ["road", "sky"]
+    assert len(found["examples"]) == 2
 
 
 @pytest.mark.parametrize(

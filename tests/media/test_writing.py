@@ -177,6 +177,12 @@ def test_json_takes_what_results_hold(tmp_path):
     assert path.read_text().endswith("}\n")
 
 
+def test_json_takes_names_of_files_that_are_no_utf8(tmp_path):
+    path = tmp_path / "x.json"
+    write_json(path, {"Straße": "stra\udcdfe.jpg"})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"Straße": "stra\udcdfe.jpg"}
+
+
 def test_json_refuses_what_it_cannot_express(tmp_path):
     with pytest.raises(TypeError):
         write_json(tmp_path / "x.json", {"a": object()})

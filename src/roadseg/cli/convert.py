@@ -53,7 +53,7 @@ class Convert:
         half: Store numbers in half precision.
         calibration: A score by `roadseg evaluate --calibration --out` on data the weights were not trained on; its
             temperature is recorded, and probabilities then mean what they say.
-        score: Scores to record, files written by `roadseg evaluate --out`.
+        score: Scores of OLD to record, files written by `roadseg evaluate --out`.
         license: License to record.
         note: Remark to record.
         trust_code: Accept a weight file of ours whose network is package.module:callable, and run that code.
@@ -98,7 +98,8 @@ class Convert:
             model, card = self._reread()
         else:
             model, card = self._describe(checkpoint, model_name, options)
-        card = dataclasses.replace(card, scores=(*card.scores, *map(_read_score, self.score)))
+        scores = [_recorded(path, file) for path in self.score]
+        card = dataclasses.replace(card, scores=(*card.scores, *scores))
         if self.calibration is not None:
             # The score was made with the temperature that the card has already.
             temperature = card.temperature * _read_temperature(self.calibration, file)
@@ -165,6 +166,22 @@ class Convert:
         )
 
 
+_RECORDED = (
+    "miou",
+    "pixel_accuracy",
+    "mean_accuracy",
+    "frequency_weighted_iou",
+    "category_miou",
+    "iiou",
+    "category_iiou",
+    "classes",
+    "categories",
+    "protocol",
+    "interval",
+)
+"""What of a score goes into the card: `Scores.to_json` and the interval, not the images it was computed on."""
+
+
 def _is_row(value: object, length: int, kinds: type | tuple[type, ...]) -> bool:
     return (
         isinstance(value, tuple) and len(value) == length and all(isinstance(item, kinds) for item in value)
@@ -214,8 +231,6 @@ def _read_names(path: Path) -> "LabelSpace":
 
 def _read_temperature(path: Path, weights: Path) -> float:
     """Return the best temperature of a score, which must be of these weights."""
-    from roadseg.inference import file_sha256
-
     score = _read_score(path)
     calibration = score.get("calibration")
     found = calibration.get("temperature") if isinstance(calibration, dict) else None
@@ -223,13 +238,27 @@ def _read_temperature(path: Path, weights: Path) -> float:
         raise InputError(
             "holds no temperature", where=path, remedy="evaluate again with --calibration, on labeled images"
         )
-    if score.get("weights_sha256") != file_sha256(weights):
+    _check_weights(score.get("weights_sha256"), path, weights)
+    return float(found)
+
+
+def _recorded(path: Path, weights: Path) -> Mapping[str, Any]:
+    """Return what is recorded of a score, which must be of these weights where it says of which."""
+    score = _read_score(path)
+    if "weights_sha256" in score:
+        _check_weights(score["weights_sha256"], path, weights)
+    return {key: score[key] for key in _RECORDED if key in score}
+
+
+def _check_weights(digest: object, score: Path, weights: Path) -> None:
+    from roadseg.inference import file_sha256
+
+    if digest != file_sha256(weights):
         raise InputError(
             f"is a score of other weights than {weights}",
-            where=path,
+            where=score,
             remedy=f"evaluate these: --weights {weights}",
         )
-    return float(found)
 
 
 def _read_score(path: Path) -> Mapping[str, Any]:

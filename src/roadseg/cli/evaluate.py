@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from roadseg.inference import Predictor
     from roadseg.inference.examination import Aspect, Findings
     from roadseg.inference.pipeline import Shard
-    from roadseg.metrics import Difference, ImageCounts, Interval, Protocol
+    from roadseg.metrics import Confusion, Difference, ImageCounts, Interval, Protocol
 
 __all__ = ["Evaluate"]
 
@@ -83,7 +84,7 @@ class Evaluate:
 
     def run(self) -> int:
         """Score, and print or save the scores."""
-        from roadseg.inference import DEFAULT_WEIGHTS
+        from roadseg.inference import DEFAULT_WEIGHTS, file_sha256, find_weights
         from roadseg.inference.pipeline import Shard
 
         self._check()
@@ -95,17 +96,22 @@ class Evaluate:
         split = self.split or _labeled_split(source)
         other = None if self.compare is None else _Other.read(self.compare)
         name = self.weights or DEFAULT_WEIGHTS
+        # Of the file that is opened: another one may lie there when all is counted.
+        digest = file_sha256(find_weights(name))
         predictor = open_predictor(name, shard.device(self.device), self.trust_code, terminal)
         self._choose_strategy(predictor, source, terminal)
+        self._check_end(predictor, source, split, other)
+        if self.out is not None and shard.rank == 0:
+            _try_to_write(self.out)
+            _try_to_write(_images_file(self.out))
         started = time.monotonic()
         try:
             findings = self._examine(predictor, source, split, shard, terminal)
         finally:
             shard.leave()
         if shard.rank == 0:
-            self._report(
-                _Outcome(self, predictor, source, split, findings, time.monotonic() - started), other
-            )
+            seconds = time.monotonic() - started
+            self._report(_Outcome(self, predictor, source, split, findings, seconds, digest), other)
         return 0
 
     def _check(self) -> None:
@@ -143,6 +149,33 @@ class Evaluate:
         if self.care != Quality():
             terminal.note(self.care.describe(predictor.model))
 
+    def _check_end(
+        self, predictor: "Predictor", source: "Source", split: str, other: "_Other | None"
+    ) -> None:
+        """Refuse a comparison that could not be made at the end."""
+        from roadseg.metrics import Confusion
+
+        if other is not None:
+            protocol = self.protocol(predictor, source, split, Confusion(source.target))
+            other.check(protocol, [record.key for record in source.find(split)])
+
+    def protocol(
+        self, predictor: "Predictor", source: "Source", split: str, confusion: "Confusion"
+    ) -> "Protocol":
+        """Return the protocol of what was counted."""
+        from roadseg.inference import protocol_of
+
+        return protocol_of(
+            predictor,
+            source,
+            split,
+            confusion,
+            self.void,
+            absent=self.absent,
+            excluded=self.exclude,
+            relabeled=self.original is not None,
+        )
+
     def _examine(
         self, predictor: "Predictor", source: "Source", split: str, shard: "Shard", terminal: Terminal
     ) -> "Findings":
@@ -174,16 +207,27 @@ class Evaluate:
         return total
 
     def _report(self, outcome: "_Outcome", other: "_Other | None") -> None:
-        """Save and print."""
+        """Compare, save and print; what fails keeps back nothing of the rest."""
+        result = outcome.to_json()
+        difference = None
+        try:
+            if other is not None:
+                difference = other.compare(outcome)
+                result["compare"] = {"with": str(self.compare), **difference.to_json()}
+        finally:
+            try:
+                self._save(outcome, result)
+            finally:
+                self._print(outcome, result, difference)
+
+    def _save(self, outcome: "_Outcome", result: dict[str, Any]) -> None:
         from roadseg.media import write_json
 
-        difference = None if other is None else other.compare(outcome)
-        result = outcome.to_json()
-        if difference is not None:
-            result["compare"] = {"with": str(self.compare), **difference.to_json()}
         if self.out is not None:
             outcome.findings.counts.save(_images_file(self.out))
             write_json(self.out, result)
+
+    def _print(self, outcome: "_Outcome", result: dict[str, Any], difference: "Difference | None") -> None:
         self.terminal.emit(result)
         rows = result["per_image"]
         worst = [worst_table(rows, self.worst)] if self.worst and len(rows) > 1 else []
@@ -208,8 +252,9 @@ class _Outcome:
         split: str,
         findings: "Findings",
         seconds: float,
+        weights_sha256: str,
     ) -> None:
-        from roadseg.inference import DEFAULT_WEIGHTS, file_sha256, find_weights, protocol_of
+        from roadseg.inference import DEFAULT_WEIGHTS
         from roadseg.metrics import Scores, miou_interval
 
         self.command = command
@@ -217,17 +262,8 @@ class _Outcome:
         self.seconds = seconds
         self.device = str(predictor.device)
         self.weights = command.weights or DEFAULT_WEIGHTS
-        self.weights_sha256 = file_sha256(find_weights(self.weights))
-        self.protocol: Protocol = protocol_of(
-            predictor,
-            source,
-            split,
-            findings.confusion,
-            command.void,
-            absent=command.absent,
-            excluded=command.exclude,
-            relabeled=command.original is not None,
-        )
+        self.weights_sha256 = weights_sha256
+        self.protocol: Protocol = command.protocol(predictor, source, split, findings.confusion)
         self.scores = Scores.from_confusion(findings.confusion, self.protocol, instances=findings.instances)
         self.interval: Interval | None = None
         # Without any truth there is no score to be sure of.
@@ -278,20 +314,44 @@ class _Other:
             raise InputError("is no score", where=path, remedy="give a file saved by --out") from error
         return cls(path, protocol, ImageCounts.load(_images_file(path)))
 
+    def check(self, protocol: "Protocol", keys: list[str]) -> None:
+        """Refuse a score of another protocol or of other images."""
+        from roadseg.metrics import check_comparable
+
+        check_comparable(protocol, self.protocol, str(self.path))
+        self.counts.in_order(keys, self.path)
+        if len(keys) < 2:
+            raise DataError(
+                "is of one image, which cannot tell what is better",
+                where=self.path,
+                remedy="compare over at least two images",
+            )
+
     def compare(self, outcome: _Outcome) -> "Difference":
         """Return how much better the newer score is."""
-        from roadseg.metrics import check_comparable, compare
+        from roadseg.metrics import compare
 
-        check_comparable(outcome.protocol, self.protocol, str(self.path))
-        counts = self.counts.in_order(outcome.findings.counts.keys, self.path)
         return compare(
-            outcome.findings.counts, counts, outcome.protocol, replicates=outcome.command.replicates
+            outcome.findings.counts, self.counts, outcome.protocol, replicates=outcome.command.replicates
         )
 
 
 def _images_file(score: Path) -> Path:
     """Return the file of counts per image that belongs to a score."""
     return score.with_suffix(".images.npz")
+
+
+class _Tried(Exception):  # noqa: N818 - no error
+    """The file could be written."""
+
+
+def _try_to_write(path: Path) -> None:
+    """Refuse a file that cannot be written; one that is there stays as it is."""
+    from roadseg.media import atomic_path
+
+    with suppress(_Tried), atomic_path(path) as temporary:
+        temporary.touch()
+        raise _Tried
 
 
 def _labeled_split(source: "Source") -> str:

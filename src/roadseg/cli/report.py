@@ -9,7 +9,7 @@ import tyro
 
 from roadseg.cli.loading import open_predictor
 from roadseg.cli.terminal import Flag, Talk, Terminal, size_text
-from roadseg.errors import DataError, InputError, RoadsegError
+from roadseg.errors import DataError, InputError, LabelError, RoadsegError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,13 +36,13 @@ class Report:
     The page needs no network and no other file. Pictures of the worst images are added where the predictions are known.
 
         roadseg report score.json -o report.html --predictions out/
-        roadseg report runs/mine --weights runs/mine/best.safetensors
+        roadseg report runs/mine -o report.html
 
     Attributes:
         source: A score saved by `roadseg evaluate --out`, or the folder of a training run.
         out: The HTML file.
         predictions: Folder written by `roadseg predict`, for the pictures of the worst images.
-        space: Label space of the pictures in that folder (default: the score's).
+        space: Label space of the pictures in that folder (default: the score's); also the file of the score's own.
         weights: Compute the predictions of the worst images with these weights instead.
         data: The data set (default: where it was when the score was made).
         worst: How many of the worst images to show, at most 50.
@@ -74,6 +74,13 @@ class Report:
                 "predictions are either read or computed", remedy="give --predictions or --weights, not both"
             )
         content = read_content(self.source)
+        if self.source.is_dir() and (self.predictions or self.weights or self.worst != _WORST):
+            raise InputError(
+                "is a training run, which does not say which images are the worst",
+                where=self.source,
+                remedy="leave out --predictions, --weights and --worst, or report a score of its weights:"
+                " `roadseg evaluate --out FILE`",
+            )
         pictures = _Pictures(self, content)
         examples = pictures.collect()
         size = write_page(self.out, content, examples, pictures.space)
@@ -104,7 +111,7 @@ class _Pictures:
         self.score = content.score or {}
         protocol = self.score.get("protocol")
         self.protocol: dict[str, Any] = protocol if isinstance(protocol, dict) else {}
-        self.space = _known_space(self.protocol.get("space"))
+        self.space = _known_space(self.protocol.get("space"), command.space)
         self.failed: list[str] = []
 
     def collect(self) -> "list[Example]":
@@ -176,7 +183,15 @@ class _Pictures:
         wanted = self.protocol.get("space")
         if not isinstance(wanted, str) or wanted == source.target.name:
             return source
-        return replace(source, label_map=source.label_map.then(label_map(source.target, space(wanted))))
+        try:
+            target = self.space or space(wanted)
+        except LabelError as error:
+            raise LabelError(
+                f"is in label space {wanted}, which does not come with roadseg",
+                where=self.command.source,
+                remedy="name its file: --space FILE.toml",
+            ) from error
+        return replace(source, label_map=source.label_map.then(label_map(source.target, target)))
 
     def _split(self) -> str:
         split = self.protocol.get("split")
@@ -216,6 +231,9 @@ class _Pictures:
         command = self.command
         predictor = open_predictor(str(command.weights), command.device, command.trust_code, self.terminal)
         translate = label_map(predictor.space, source.target)
+        scored, drawn = self.protocol.get("strategy"), predictor.strategy.describe()
+        if isinstance(scored, str) and scored != drawn:
+            self.terminal.note(f"note: the score is of {scored}; the pictures are of {drawn}")
 
         def compute(record: "Record", size: tuple[int, int]) -> "NDArray[Any]":
             import torch
@@ -241,9 +259,12 @@ def _find(labels: Path, record: "Record") -> Path:
     return found
 
 
-def _known_space(name: object) -> "LabelSpace | None":
+def _known_space(name: object, given: str | None) -> "LabelSpace | None":
+    """Return the label space of a score: the one that was given, or one that comes with roadseg."""
     from roadseg.labels import space, space_names
 
+    if given is not None and (found := space(given)).name == name:
+        return found
     return space(name) if isinstance(name, str) and name in space_names() else None
 
 

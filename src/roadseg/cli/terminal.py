@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -57,7 +58,12 @@ class Terminal:
     def emit(self, data: Mapping[str, Any]) -> None:
         """Print results as JSON to stdout; nothing without ``--json``."""
         if self.json:
-            sys.stdout.write(json.dumps(data, default=_plain, indent=2, ensure_ascii=False) + "\n")
+            text = json.dumps(data, default=_plain, indent=2, ensure_ascii=False)
+            try:
+                text.encode(sys.stdout.encoding or "utf-8")
+            except UnicodeEncodeError:  # the name of a file that is no UTF-8, or a stdout that is not
+                text = json.dumps(data, default=_plain, indent=2)
+            sys.stdout.write(text + "\n")
 
     def note(self, text: str) -> None:
         """Print a remark to stderr."""
@@ -147,6 +153,8 @@ class _Bar:
 def _console(*, stderr: bool) -> Console:
     # No markup and no emoji: brackets and colons in file names are themselves.
     stream = sys.stderr if stderr else sys.stdout
+    if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="replace")  # names of files need not be UTF-8
     width = None if stream.isatty() else WIDE
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, width=width)
 

@@ -89,7 +89,7 @@ def write_json(path: str | Path, data: object) -> None:
     """Write JSON atomically, indented by two spaces.
 
     NumPy numbers and arrays become numbers and lists, paths become texts. NaN and infinity, which JSON does not have,
-    become ``null``.
+    become ``null``. Where a text cannot be UTF-8, as some names of files, whatever is not ASCII is escaped.
 
     Args:
         path: The file to write.
@@ -99,7 +99,13 @@ def write_json(path: str | Path, data: object) -> None:
         OutputError: See :func:`atomic_path`.
         TypeError: ``data`` holds something that JSON cannot express.
     """
-    write_text(path, json.dumps(_plain(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    plain = _plain(data)
+    text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(plain, indent=2, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def free_disk(path: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from roadseg.labels import LabelSpace
-from roadseg.media import write_text
+from roadseg.media import write_bytes
 from roadseg.reporting.content import Content, worst_images
 from roadseg.reporting.examples import NO_TRUTH, Example
 from roadseg.reporting.sections import (
@@ -52,9 +52,9 @@ def write_page(
     Raises:
         OutputError: It cannot be written.
     """
-    text = render(content, examples, space)
-    write_text(path, text)
-    return len(text.encode("utf-8"))
+    data = render(content, examples, space).encode("utf-8", "replace")  # names of files need not be UTF-8
+    write_bytes(path, data)
+    return len(data)
 
 
 def render(content: Content, examples: Sequence[Example] = (), space: LabelSpace | None = None) -> str:
