@@ -65,10 +65,13 @@ def test_a_dry_run_works_without_data(run, tmp_path):
     assert plan["recipe"]["schedule"]["epochs"] == [250, 450]
 
 
-def test_a_dry_run_counts_what_is_there(run, videos):
+def test_a_dry_run_counts_what_is_there(run, videos, monkeypatch):
     result = run("motion", "train", "sdcnet2d-small.streets", "--data", videos, "--dry-run")
     assert result.code == 0
     assert "2 to train on" in result.out
+    monkeypatch.setenv("RANK", "1")
+    result = run("motion", "train", "sdcnet2d-small.streets", "--data", videos, "--dry-run")
+    assert (result.code, result.out) == (0, "")
 
 
 @pytest.mark.parametrize(

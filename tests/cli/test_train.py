@@ -9,6 +9,7 @@ import pytest
 from roadseg.cli.train import Train, find_recipe
 from roadseg.errors import RecipeError
 from roadseg.models import read_card
+from roadseg.recipes import Model
 from tests.cli.conftest import SIZE
 from tests.fakes import fake_camvid
 
@@ -41,7 +42,9 @@ def recipe_file(tmp_path, monkeypatch):
         "    model = recipes.Model(name='tests.tiny:tiny', options={'dropout': 0.0})\n"
         "    return dataclasses.replace(recipes.get('fast-scnn.camvid'), name='mine.night', model=model)\n\n\n"
         "def nothing():\n"
-        "    return 3\n"
+        "    return 3\n\n\n"
+        "def typo():\n"
+        "    return dataclasses.replace(night(), optimm=3)\n"
     )
     monkeypatch.delitem(sys.modules, "my_runs", raising=False)
     return path
@@ -106,8 +109,9 @@ def test_only_the_first_process_talks(run, camvid, monkeypatch):
     monkeypatch.setattr("roadseg.training.fit", fit)
     assert "done, best validation mIoU 50.00" in run("train", "fast-scnn.camvid", "--data", camvid).out
     monkeypatch.setenv("RANK", "1")
-    result = run("train", "fast-scnn.camvid", "--data", camvid, "--json")
-    assert (result.code, result.out, result.err) == (0, "", "")
+    for asked in ((), ("--dry-run",)):
+        result = run("train", "fast-scnn.camvid", "--data", camvid, "--json", *asked)
+        assert (result.code, result.out, result.err) == (0, "", "")
 
 
 def test_flags_change_the_recipe():
@@ -134,6 +138,16 @@ def test_flags_change_the_recipe():
     assert (found.augment.crop, found.clip_norm) == ((32, 64), None)
     assert (found.name, found.paper, found.expects) == (base.name, base.paper, base.expects)
     assert Train.from_arguments(["fast-scnn.camvid"]).resolve() == base
+
+
+def test_another_network_has_options_and_weights_of_its_own():
+    def network(recipe, *flags):
+        return Train.from_arguments([recipe, "--model.name", "swiftnet-resnet18", *flags]).resolve().model
+
+    assert network("fast-scnn.camvid-fine") == Model(name="swiftnet-resnet18")
+    given = ("--model.options", "align_corners=false", "--model.weights", "trunk.pth")
+    expected = Model(name="swiftnet-resnet18", options={"align_corners": False}, weights="trunk.pth")
+    assert network("bisenet-resnet18.cityscapes", *given) == expected
 
 
 def test_plan(run, camvid):
@@ -191,6 +205,7 @@ def test_memory_of_a_plan_counts_what_backward_needs():
         (["--dry-run", "fast-scnn.camvid"], "name the recipe first"),
         (["none.py:f"], "none.py: there is no such file"),
         (["no.such.module:f"], "cannot import no.such.module"),
+        ([":f"], ":f names neither a file nor a module; give FILE.py:FUNCTION"),
         (["roadseg.recipes:names"], "names gives a tuple, not a Recipe"),
         (["roadseg.recipes:nothing"], "has no function 'nothing'"),
         (["fast-scnn.camvid", "--data", "CAMVID", "--data.synthetic.share", "0.1"], "needs a folder"),
@@ -224,6 +239,13 @@ def test_broken_recipe_files(tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0\n")
     with pytest.raises(RecipeError, match=r"cannot be run \(ZeroDivisionError"):
         find_recipe(f"{tmp_path / 'broken.py'}:f")
+
+
+def test_recipe_functions_that_fail(run, recipe_file):
+    result = run("train", f"{recipe_file}:typo")
+    assert result.code == 2
+    assert f"{recipe_file}: typo cannot be run (TypeError: " in result.sentence
+    assert "'optimm'" in result.sentence
 
 
 def test_data_with_an_unreadable_label(run, tmp_path, recipe_file):

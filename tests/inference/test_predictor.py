@@ -17,6 +17,7 @@ from roadseg.inference import (
     Predictor,
     WeightsCard,
     Whole,
+    autocast_dtype,
     choose_device,
     evaluate,
     find_weights,
@@ -161,6 +162,11 @@ def test_a_label_space_with_gaps_is_refused():
 def test_an_absent_device_is_refused_with_a_remedy():
     with pytest.raises(InputError, match="use `auto` or `cpu`"):
         choose_device("cuda:93")
+
+
+def test_bfloat16_that_is_only_emulated_is_not_taken(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert autocast_dtype("auto", torch.device("cuda")) == torch.float16
 
 
 def test_a_package_survives_the_round_trip(tmp_path):

@@ -43,6 +43,14 @@ def test_pixels_near_ignored_ones_do_not_count():
     assert not (found & ~known[:, None]).any()
 
 
+def test_known_pixels_beside_unknown_ones_keep_their_classes():
+    mask = torch.tensor([7] * 6 + [5] * 2 + [IGNORE] * 3).repeat(1, 5, 1)
+    found, known = boundaries(mask, 8, IGNORE, 3)
+    assert known[0, 2].tolist() == [True] * 6 + [False] * 5
+    assert found[0, :, 2, 5].nonzero()[:, 0].tolist() == [5, 7]
+    assert not found[0, 0].any()
+
+
 @given(width=st.integers(1, 5), seed=st.integers(0, 1000))
 @settings(max_examples=30, deadline=None)
 def test_equals_dilation_minus_erosion(width, seed):

@@ -99,6 +99,17 @@ def test_weight_zero_skips_the_computation():
     assert len(guide.seen) == 1
 
 
+def test_outputs_of_weight_zero_get_gradients_of_zero_whatever_they_are():
+    logits, mask = example()
+    aux = torch.full((2, 4, 3, 3), torch.inf, requires_grad=True)
+    loss = OutputLoss(CrossEntropyLoss(IGNORE), aux_weights=(0.0,), align_corners=False)
+    value = loss(logits, mask, [aux])
+    value.backward()
+    torch.testing.assert_close(value, CrossEntropyLoss(IGNORE)(logits, mask))
+    assert aux.grad is not None
+    assert not aux.grad.any()
+
+
 def test_criteria_get_float32_outside_autocast():
     logits, mask = example()
     main, guide = PerImage(IGNORE), PerImage(IGNORE)

@@ -52,6 +52,11 @@ VARIANTS: dict[str, dict[str, object]] = {
     "frozen": {"freeze": ("head",), "batch_size": 2},
     "composite": {"sampling": Balanced(), "loss": CrossEntropy(), "aux": Auxiliary(loss=CrossEntropy())},
     "mgda": {"objectives": "mgda", "sampling": Balanced(), "loss": CrossEntropy(), "aux": Auxiliary()},
+    "normalized": {
+        "model": Model(name="tests.training.plans:normalized"),
+        "aux": Auxiliary(weights=(0.0,)),
+        "eval_every": 1,
+    },
     "mortal": {"model": Model(name="tests.training.plans:mortal")},
 }
 """What is changed of `recipe`; everything that switches in the course of a training is in one of them."""
@@ -128,6 +133,15 @@ def torchrun(processes: int, *arguments: str, **environment: str) -> subprocess.
         text=True,
         timeout=300,
     )
+
+
+def normalized(num_classes: int) -> torch.nn.Module:
+    """A network whose running statistics are those of the last batch."""
+    from tests.tiny import TinyNet
+
+    model = TinyNet(num_classes)
+    model.features.append(torch.nn.BatchNorm2d(8, momentum=1.0))
+    return model
 
 
 def mortal(num_classes: int) -> torch.nn.Module:

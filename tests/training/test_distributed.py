@@ -4,8 +4,13 @@ import json
 import pytest
 import torch
 
+from roadseg.data import open_source
+from roadseg.errors import RecipeError
+from roadseg.inference import evaluate, load
+from roadseg.metrics import Scores
 from roadseg.training import fit
 from roadseg.training.checkpoint import load_state
+from roadseg.training.distributed import join
 from tests.fakes import fake_camvid
 from tests.training.plans import shared, torchrun, weights_of
 
@@ -37,6 +42,24 @@ def test_two_processes_equal_one(camvid, tmp_path, name):
     assert_close(weights_of(tmp_path / "one"), weights_of(tmp_path / "two"), tolerance, tolerance / 100)
     scores = [last_scores(tmp_path / run)["protocol"]["images"] for run in ("one", "two")]
     assert scores[0] == scores[1] == 2
+
+
+def test_the_weights_that_are_saved_are_those_that_were_scored(camvid, tmp_path):
+    """Running statistics are each process's own; and an auxiliary output of weight 0 is no obstacle."""
+    done = torchrun(2, "normalized", str(camvid), str(tmp_path))
+    assert done.returncode == 0, done.stderr[-3000:]
+    predictor = load(tmp_path / "last.safetensors", device="cpu", trust_code=True)
+    found = Scores.from_confusion(evaluate(predictor, open_source(camvid), "test"))
+    assert last_scores(tmp_path)["pixel_accuracy"] == found.pixel_accuracy
+
+
+def test_every_process_needs_a_gpu(monkeypatch):
+    monkeypatch.setattr("roadseg.training.distributed.choose_device", torch.device)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(RecipeError, match=r"process 3 of this machine has no GPU .* --nproc-per-node 2"):
+        join("cuda")
 
 
 def test_compressed_gradients_are_nearly_the_same(camvid, tmp_path):

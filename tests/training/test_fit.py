@@ -3,16 +3,18 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from roadseg.data import open_source
 from roadseg.errors import DataError, OutputError, RecipeError, WeightsError
 from roadseg.inference import load
-from roadseg.media import write_image
+from roadseg.media import write_image, write_mask
 from roadseg.recipes import SGD, AdamW, Augment, CrossEntropy, Data, Model, Synthetic
 from roadseg.training import fit
 from roadseg.training.checkpoint import load_state
@@ -159,6 +161,32 @@ def test_training_without_data_says_what_to_do(tmp_path):
 def test_tensorboard_files_are_written_on_request(camvid, tmp_path):
     fit(recipe(camvid), tmp_path, device="cpu", tensorboard=True)
     assert list(tmp_path.glob("events.out.tfevents.*"))
+
+
+def test_labels_without_a_class_give_no_score(tmp_path):
+    root = fake_camvid(tmp_path / "data")
+    source = open_source(root)
+    for record in source.find("test"):
+        write_mask(record.label, np.full_like(source.read_label(record), source.target.ignore))
+    result = fit(recipe(root, epochs=2), tmp_path / "run", device="cpu", tensorboard=True)
+    assert (result.best, result.weights.name) == (None, "last.safetensors")
+    assert load_state(tmp_path / "run" / "last.pt")["best"] is None
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["best_miou"] is None
+
+
+def test_weights_of_an_earlier_run_are_not_those_of_a_new_one(camvid, tmp_path):
+    for name in ("best", "last"):
+        (tmp_path / f"{name}.safetensors").write_bytes(b"of another run")
+    part = fit(recipe(camvid), tmp_path, device="cpu", max_steps=1)
+    assert part.weights.name == "last.safetensors"
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_run_goes_on_where_gradients_have_to_be_scaled(camvid, tmp_path, monkeypatch):
+    fit(recipe(camvid), tmp_path, device="cpu", max_steps=1)
+    module = sys.modules[fit.__module__]
+    monkeypatch.setattr(module, "gradient_scaler", lambda *_: torch.amp.GradScaler("cpu"))
+    assert fit(recipe(camvid), tmp_path, device="cpu", resume=True).finished
 
 
 def test_mixed_precision_runs_where_it_is_asked_for(camvid, tmp_path):

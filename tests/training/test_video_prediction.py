@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from roadseg.errors import RecipeError
+from roadseg.errors import RecipeError, RunError
 from roadseg.inference.motion_weights import load_motion
 from roadseg.models.sdcnet import SDCNet2D
 from roadseg.recipes import AdamW, FrameNetwork, Milestones, Poly, VideoPrediction, Videos
 from roadseg.training.checkpoint import load_state
+from roadseg.training.distributed import World
 from roadseg.training.motion_start import fresh_network
 from roadseg.training.schedule import learning_rate
 from roadseg.training.video_prediction import train_video_prediction
@@ -125,6 +126,26 @@ def test_flow_that_nothing_computes_is_asked_for(videos, tmp_path):
         train(plan(Path(), data=Videos()), tmp_path)
     with pytest.raises(RecipeError, match="validates on 0 frames"):
         train(plan(videos, data=Videos(root=str(videos), val_frames=0)), tmp_path)
+
+
+def test_a_run_goes_on_where_gradients_have_to_be_scaled(videos, tmp_path, monkeypatch):
+    recipe = plan(videos, steps=2)
+    train(recipe, tmp_path, max_steps=1)
+    monkeypatch.setattr(
+        "roadseg.training.video_prediction.gradient_scaler", lambda *_: torch.amp.GradScaler("cpu")
+    )
+    assert train(recipe, tmp_path, resume=True).finished
+
+
+def test_a_lost_process_is_told(videos, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("Connection closed by peer [127.0.0.1]:1")
+
+    world = World(0, 2, torch.device("cpu"))
+    monkeypatch.setattr("roadseg.training.video_prediction.join", lambda _device: world)
+    monkeypatch.setattr("roadseg.training.video_prediction._Run", broken)
+    with pytest.raises(RunError, match="another process of the run has ended"):
+        train(plan(videos), tmp_path)
 
 
 def test_rates_fall_at_milestones():

@@ -84,6 +84,8 @@ class MotionTrain:
         recipe = self.resolve()
         out = self.out or Path("runs") / recipe.name
         if self.dry_run:
+            if not is_first():
+                return 0
             from roadseg.cli.motion_plan import tell_plan
 
             return tell_plan(recipe, out, self.terminal)

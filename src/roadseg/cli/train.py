@@ -19,7 +19,7 @@ from roadseg.cli.pairs import pair_texts, parse_pairs
 from roadseg.cli.run_folder import check_free, exit_code, is_first, was_stopped
 from roadseg.cli.terminal import Flag, Report, Talk, Terminal, percent
 from roadseg.errors import RecipeError
-from roadseg.recipes import AutoLabels, Balanced, Recipe, Synthetic, VideoPrediction
+from roadseg.recipes import AutoLabels, Balanced, Model, Recipe, Synthetic, VideoPrediction
 
 if TYPE_CHECKING:
     from roadseg.training import FitResult
@@ -121,6 +121,8 @@ class Train:
         recipe = self.resolve()
         out = self.out or Path("runs") / recipe.name
         if self.dry_run:
+            if not is_first():
+                return 0
             from roadseg.cli.train_plan import Plan
 
             return Plan.of(recipe, out, self.device, tensorboard=self.tensorboard).tell(self.terminal)
@@ -152,7 +154,6 @@ class Train:
         base = type(self).recipe
         given = {f.name: getattr(self, f.name) for f in dataclasses.fields(Recipe) if f.name not in NOT_FLAGS}
         recipe = dataclasses.replace(base, **given)
-        options = {**base.model.options, **recipe.model.options}
         data = recipe.data
         if self.root:
             data = dataclasses.replace(data, root=self.root)
@@ -166,7 +167,7 @@ class Train:
         on_fewer = recipe.on_fewer
         if recipe.batch_size != base.batch_size and on_fewer == base.on_fewer:
             on_fewer = "keep"  # a batch that was asked for is not changed behind one's back
-        model = dataclasses.replace(recipe.model, options=options)
+        model = _network(base.model, recipe.model)
         sampling = Balanced(weights=_weights(self.shares)) if self.shares else recipe.sampling
         return dataclasses.replace(recipe, data=data, sampling=sampling, model=model, on_fewer=on_fewer)
 
@@ -256,6 +257,15 @@ class TrainProgress:
             self.report.update(self.step, text=text)
 
 
+def _network(base: Model, given: Model) -> Model:
+    """Return the network of a run: one that is not the recipe's has options and weights of its own."""
+    if given.name == base.name:
+        return dataclasses.replace(given, options={**base.options, **given.options})
+    options = {} if given.options == base.options else given.options
+    weights = None if given.weights == base.weights else given.weights
+    return dataclasses.replace(given, options=options, weights=weights, starts_from="")
+
+
 def _weights(shares: tuple[str, ...]) -> tuple[float, ...]:
     if shares == ("equal",):
         return ()
@@ -289,15 +299,25 @@ def find_object(reference: str) -> object:
     """Return what ``FILE.py:FUNCTION`` or ``package.module:function`` gives; ``[NUMBER]`` picks one out of a list.
 
     Raises:
-        RecipeError: There is no such function, or its list has no such item.
+        RecipeError: There is no such function, it fails, or its list has no such item.
     """
     place, _, attribute = reference.rpartition(":")
+    if not place:
+        raise RecipeError(
+            f"{reference} names neither a file nor a module",
+            remedy="give FILE.py:FUNCTION or package.module:function",
+        )
     attribute, _, number = attribute.rstrip("]").partition("[")
     module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     function: Callable[[], object] | None = getattr(module, attribute, None)
     if function is None:
         raise RecipeError(f"has no function {attribute!r}", where=place)
-    found = function() if callable(function) else function
+    try:
+        found = function() if callable(function) else function
+    except Exception as error:  # it is the user's code: anything can happen in it
+        raise RecipeError(
+            f"{attribute} cannot be run ({type(error).__name__}: {error})", where=place
+        ) from error
     if not number:
         return found
     try:
@@ -367,7 +387,7 @@ def _load_file(path: Path) -> object:
 def _load_module(name: str) -> object:
     try:
         return importlib.import_module(name)
-    except ImportError as error:
+    except Exception as error:  # it may be the user's code
         raise RecipeError(f"cannot import {name} ({error})", remedy="give package.module:function") from error
 
 

@@ -69,7 +69,7 @@ def boundaries(
         bool ``[B, C, H, W]`` and ``[B, H, W]``.
     """
     edge, known = _edges(mask, ignore, width)
-    ids = mask.long().masked_fill(~known, 0)
+    ids = mask.long().masked_fill(mask == ignore, 0)  # which no known pixel is near
     near = torch.zeros(len(mask), classes, *mask.shape[1:], dtype=torch.bool, device=mask.device)
     # Each class that occurs in a pixel's surroundings is noted there: a dilation of all classes at once.
     outside = width // 2

@@ -28,7 +28,7 @@ class OutputLoss(nn.Module):
     Args:
         main: Loss of the logits.
         aux: Loss of the auxiliary logits; None for plain cross entropy.
-        aux_weights: Weight of each auxiliary output, in order; the last one is repeated. Weight 0 costs nothing.
+        aux_weights: Weight of each auxiliary output, in order; the last one is repeated. Weight 0 compares nothing.
         aux_at: ``cells`` compares each cell with the label of the pixel at its center; ``image`` upsamples.
         align_corners: How the network's outputs are upsampled.
 
@@ -73,8 +73,9 @@ class OutputLoss(nn.Module):
             guides = main.new_zeros(len(self.aux.per))
             for index, extra in enumerate(aux):
                 weight = self.aux_weights[min(index, len(self.aux_weights) - 1)]
-                if weight:
-                    guides = guides + weight * self._guide(extra, mask)
+                # DistributedDataParallel waits for a gradient of every parameter: of weight 0, it is a sum of nothing.
+                guide = self._guide(extra, mask) if weight else extra[:0].float().sum()
+                guides = guides + weight * guide
             return torch.cat([main, guides])
 
     def normalizers(self, mask: torch.Tensor) -> torch.Tensor:

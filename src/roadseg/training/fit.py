@@ -6,6 +6,7 @@ interrupted and resumed ends bit for bit like one that was not, and so does one 
 
 import itertools
 import json
+import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from torch.nn.parallel import DistributedDataParallel
 from roadseg.data import Sample, mix_seed
 from roadseg.data.loading import Loader
 from roadseg.data.stages import SLOW
-from roadseg.errors import RecipeError, RunError
+from roadseg.errors import RecipeError
 from roadseg.inference import Predictor, WeightsCard, autocast, autocast_dtype, normalize, save_package
 from roadseg.media.run_files import STATE
 from roadseg.models import Output
@@ -36,7 +37,7 @@ from roadseg.training.freeze import freeze, train_mode
 from roadseg.training.journal import Journal, cpu_seconds
 from roadseg.training.multi_objective import MinNormGradients, check_engine
 from roadseg.training.optim import averaged, build_optimizer, gradient_scaler, set_learning_rate, take_step
-from roadseg.training.parallel import Shards, lost_process, place, replicate
+from roadseg.training.parallel import Shards, connection_errors, place, replicate
 from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
 from roadseg.training.start import start_from
@@ -101,27 +102,20 @@ def fit(
     out, report = Path(out), report or Silent()
     world = join(device)
     try:
-        state = load_state(out / STATE) if resume else None
-        if state is not None:
-            check_same_recipe(state["recipe"], recipe, out / STATE)
-        devices = world.size if state is None else state["devices"]
-        plan, change = adapted(recipe, devices)
-        if change is not None:
-            report.prepared(change)
-        run = Run(plan, out, world, report, Journal(out, plan, world, tensorboard))
-        run.origin = {"recipe": json.dumps(recipe.to_json()), "devices": devices}
-        if state is not None:
-            run.restore(state)
-        with compiler_errors() if plan.engine.compile else nullcontext():
-            return run.train(run.steps if max_steps is None else min(run.steps, max_steps))
-    except RuntimeError as error:
-        if world.size > 1 and lost_process(error):
-            raise RunError(
-                "another process of the run has ended",
-                where=out,
-                remedy="see what it said last; then go on with --resume, on as many processes as you have",
-            ) from error
-        raise
+        with connection_errors(world, out):
+            state = load_state(out / STATE) if resume else None
+            if state is not None:
+                check_same_recipe(state["recipe"], recipe, out / STATE)
+            devices = world.size if state is None else state["devices"]
+            plan, change = adapted(recipe, devices)
+            if change is not None:
+                report.prepared(change)
+            run = Run(plan, out, world, report, Journal(out, plan, world, tensorboard))
+            run.origin = {"recipe": json.dumps(recipe.to_json()), "devices": devices}
+            if state is not None:
+                run.restore(state)
+            with compiler_errors() if plan.engine.compile else nullcontext():
+                return run.train(run.steps if max_steps is None else min(run.steps, max_steps))
     finally:
         leave()
 
@@ -159,6 +153,11 @@ class Run:
         model = self._network()
         if recipe.model.weights is not None:
             report.prepared(start_from(model, recipe.model, self.source.target))
+        elif recipe.model.starts_from:
+            known = recipe.model.starts_from
+            report.prepared(
+                f"starts from random weights; the published run from {known}: --model.weights FILE"
+            )
         freeze(model, recipe.freeze, norm=recipe.freeze_norm)
         self.loss = build_loss(
             recipe.loss,
@@ -276,7 +275,8 @@ class Run:
         validation = self._score(final)
         if validation is not None:
             miou = validation.mean_miou
-            best = self.best is None or miou > self.best
+            # Where no label has a class, there is no score.
+            best = not math.isnan(miou) and (self.best is None or miou > self.best)
             self.best = miou if best else self.best
             row |= validation.to_json()
         self.journal.note(row)
@@ -292,6 +292,8 @@ class Run:
         """Score every data set that has a split to validate on; None where none has."""
         if not any(part.val for part in self.feed.parts):
             return None
+        # Running statistics that are not synchronized are each process's own; the first one's are saved.
+        self.world.share(buffer for buffer in final.buffers() if buffer.is_floating_point())
         predictor = Predictor(final, self._card(None), device=str(self.world.device))
         progress = self.report.validating if self.world.is_first else None
         validation = validate(predictor, self.feed.parts, self.world, progress)
@@ -345,7 +347,8 @@ class Run:
         self.shards.restore(state)
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the run's precision needed none so far
+            self.scaler.load_state_dict(state["scaler"])
         self.step, self.best = state["step"], state["best"]
         self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
 

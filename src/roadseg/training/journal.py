@@ -45,7 +45,10 @@ class Journal:
         self.board = _open_board(out) if tensorboard and world.is_first else None
 
     def start(self, step: int, steps: int, steps_per_epoch: int) -> None:
-        """Note the plan; lines after the step are dropped, because the run will write them again."""
+        """Note the plan; lines after the step are dropped, because the run will write them again.
+
+        Weights that an earlier run left in the folder are not those of a run that begins.
+        """
         if self.silent:
             return
         _write_run(
@@ -57,7 +60,8 @@ class Journal:
             steps_per_epoch=steps_per_epoch,
         )
         _keep_metrics_until(self.out / METRICS, step)
-        (self.out / RESULT).unlink(missing_ok=True)
+        for name in (RESULT, BEST, LAST) if step == 0 else (RESULT,):
+            (self.out / name).unlink(missing_ok=True)
 
     def note(self, row: Mapping[str, Any]) -> None:
         """Append a line to the scores."""
@@ -206,7 +210,8 @@ def _write_board(board: Any, row: Mapping[str, Any]) -> None:  # noqa: ANN401
         if row.get(key) is not None:
             board.add_scalar(key, row[key], row["step"])
     if "val" in row:
-        board.add_scalar("val/miou", row["val"]["miou"], row["step"])
+        if row["val"]["miou"] is not None:
+            board.add_scalar("val/miou", row["val"]["miou"], row["step"])
         for name, values in row["val"]["classes"].items():
             if values["iou"] is not None:
                 board.add_scalar(f"val/iou/{name}", values["iou"], row["step"])

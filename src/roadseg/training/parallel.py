@@ -1,7 +1,9 @@
 """How one network is spread over the processes of a run, and how its state comes together again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,12 +21,12 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from roadseg.errors import RecipeError
+from roadseg.errors import RecipeError, RunError
 from roadseg.recipes import Engine
 from roadseg.training.compute import prepare
 from roadseg.training.distributed import World
 
-__all__ = ["Shards", "place", "replicate"]
+__all__ = ["Shards", "connection_errors", "place", "replicate"]
 
 SHARD_PARAMETERS = 1_000_000
 """Modules of the trunk with at least so many parameters are gathered one at a time."""
@@ -141,12 +143,25 @@ class Shards:
         return fresh
 
 
-def lost_process(error: BaseException) -> bool:
-    """Return whether an error says that the connection to another process broke."""
-    if isinstance(error, dist.DistError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and any(word in text for word in _BROKEN)
+@contextmanager
+def connection_errors(world: World, out: Path) -> Iterator[None]:
+    """Turn what is raised when the connection to another process breaks into an error with a remedy.
+
+    Raises:
+        RunError: Another process has ended.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if world.size > 1 and (
+            isinstance(error, dist.DistError) or any(word in str(error) for word in _BROKEN)
+        ):
+            raise RunError(
+                "another process of the run has ended",
+                where=out,
+                remedy="see what it said last; then go on with --resume",
+            ) from error
+        raise
 
 
 _BROKEN = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "gloo/transport", "NCCL")

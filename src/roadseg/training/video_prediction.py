@@ -30,6 +30,7 @@ from roadseg.training.fit import FitResult
 from roadseg.training.journal import Journal, cpu_seconds
 from roadseg.training.motion_start import fresh_network, motion_card
 from roadseg.training.optim import build_optimizer, gradient_scaler, set_learning_rate, take_step
+from roadseg.training.parallel import connection_errors
 from roadseg.training.report import Reporter, Silent
 from roadseg.training.schedule import learning_rate
 from roadseg.training.stopping import stop_on_signal
@@ -65,7 +66,7 @@ def train_video_prediction(
 
     Raises:
         RecipeError: The recipe does not fit the run to be resumed, or its flow is missing.
-        RunError: The loss is no number.
+        RunError: The loss is no number, or another process ended.
         InputError: The videos cannot be read.
         OutputError: The results cannot be written.
     """
@@ -78,14 +79,15 @@ def train_video_prediction(
         )
     world = join(device)
     try:
-        state = load_state(out / STATE) if resume else None
-        if state is not None:
-            check_same_recipe(state["recipe"], recipe, out / STATE)
-            _check_same_devices(state["devices"], world, out)
-        run = _Run(recipe, out, world, report or Silent(), flow_between)
-        if state is not None:
-            run.restore(state)
-        return run.train(run.steps if max_steps is None else min(run.steps, max_steps))
+        with connection_errors(world, out):
+            state = load_state(out / STATE) if resume else None
+            if state is not None:
+                check_same_recipe(state["recipe"], recipe, out / STATE)
+                _check_same_devices(state["devices"], world, out)
+            run = _Run(recipe, out, world, report or Silent(), flow_between)
+            if state is not None:
+                run.restore(state)
+            return run.train(run.steps if max_steps is None else min(run.steps, max_steps))
     finally:
         leave()
 
@@ -297,6 +299,7 @@ class _Run:
         """Go back to where the run's last state was saved."""
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        if state["scaler"]:  # empty where the run's precision needed none so far
+            self.scaler.load_state_dict(state["scaler"])
         self.step, self.best = state["step"], state["best"]
         self.seconds, self.cpu_seconds = state["seconds"], state["cpu_seconds"]
