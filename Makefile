@@ -41,6 +41,7 @@ golden: setup ## compare every network with its numeric reference: make golden G
 
 # Each stage starts from the averaged weights of the one before, in runs/; an interrupted one goes on where it stopped.
 STAGES = "camvid --max-steps 2340" camvid-fine "camvid-refined --max-steps 1450" camvid-varied camvid-regions
+LAST = runs/fast-scnn.camvid-regions/last.safetensors
 
 weights: setup ## train the network that ships once more: make weights DATA=folder of CamVid
 	@test -n "$(DATA)" || { echo "which CamVid? make weights DATA=folder" >&2; exit 2; }
@@ -49,7 +50,8 @@ weights: setup ## train the network that ships once more: make weights DATA=fold
 		if [ -e $$run/last.pt ]; then resume=--resume; else resume=; fi; \
 		$(BIN)/roadseg train fast-scnn.$$stage --data "$(DATA)" $$resume || exit; \
 	done
-	$(BIN)/roadseg convert runs/fast-scnn.camvid-regions/last.safetensors --half -o runs/fast-scnn.camvid-roadseg.safetensors
+	$(BIN)/roadseg evaluate --weights $(LAST) --data "$(DATA)" --split train+val --calibration --out runs/calibration.json
+	$(BIN)/roadseg convert $(LAST) --half --calibration runs/calibration.json -o runs/fast-scnn.camvid-roadseg.safetensors
 
 format: setup ## sort imports and format
 	$(BIN)/ruff check --fix .
