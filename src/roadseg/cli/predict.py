@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from glob import glob, has_magic
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -370,7 +369,7 @@ def _sorted_inputs(inputs: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _with_keys(sources: list[str]) -> list[tuple[str, str | None]]:
     """Give videos of the same name, even if only but for case, results of different names."""
-    from roadseg.cli.predict_video import video_key
+    from roadseg.cli.predict_video import numbered, video_key
 
     own = [video_key(source) for source in sources]
     used = {key.casefold() for key in own}
@@ -381,7 +380,7 @@ def _with_keys(sources: list[str]) -> list[tuple[str, str | None]]:
             first.add(key.casefold())
             keyed.append((source, None))
             continue
-        other = next(name for i in count(2) if (name := f"{key}_{i}").casefold() not in used)
+        other = next(name for name in numbered(key) if name.casefold() not in used)
         used.add(other.casefold())
         keyed.append((source, other))
     return keyed

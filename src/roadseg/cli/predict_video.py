@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from roadseg.media import Prediction
     from roadseg.media.video import Frame, FrameSource
 
-__all__ = ["VideoPlan", "VideoResult", "predict_video", "video_key"]
+__all__ = ["VideoPlan", "VideoResult", "numbered", "predict_video", "video_key"]
 
 PART_FRAMES = 250  # ten seconds: what a killed run loses at most
 _EDGE_BYTES = 2**20  # of a file's beginning and end, by which it is recognized
@@ -349,10 +349,16 @@ def video_key(source: str | Path) -> str:
     return Path(text).stem
 
 
+def numbered(key: str) -> Iterator[str]:
+    """Yield ``KEY``, ``KEY_2``, ``KEY_3`` ..., for results that need a name of their own."""
+    yield key
+    for number in count(2):
+        yield f"{key}_{number}"
+
+
 def _free_key(out: Path, key: str) -> str:
     """Return a name that no recording has: what a camera saw cannot be had again, also where the recording was killed."""
-    numbered = (f"{key}_{number}" for number in count(2))
-    return next(name for name in chain([key], numbered) if not _is_recorded(out, name))
+    return next(name for name in numbered(key) if not _is_recorded(out, name))
 
 
 def _is_recorded(out: Path, key: str) -> bool:

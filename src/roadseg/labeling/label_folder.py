@@ -25,7 +25,8 @@ from typing import Any
 from roadseg.data.autolabels import probability_file
 from roadseg.errors import OutputError
 from roadseg.labels import LabelSpace, space, space_names
-from roadseg.media import write_bytes, write_json, write_text
+from roadseg.media import write_json, write_text
+from roadseg.media.writing import write_lines
 
 __all__ = ["LabelFolder"]
 
@@ -132,9 +133,7 @@ class LabelFolder:
             f"{os.path.abspath(image)}\t{self.files(key)['masks'].relative_to(self.root).as_posix()}"  # noqa: PTH100
             for image, key in pictures
         ]
-        # Names of files need not be UTF-8.
-        text = "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape")
-        write_bytes(self.root / "train.txt", text)
+        write_lines(self.root / "train.txt", lines)
         write_text(
             self.data,
             "# Pictures with labels that a network made; what it was not sure of is ignored.\n"

@@ -36,8 +36,9 @@ from roadseg.data.source import Source
 from roadseg.errors import LabelError, OutputError
 from roadseg.labeling.propagation import Propagated, Way
 from roadseg.labels import LabelSpace, space
-from roadseg.media import atomic_path, write_bytes, write_image, write_mask, write_text
+from roadseg.media import atomic_path, write_image, write_mask, write_text
 from roadseg.media.manifest import Entry, Identity, Manifest, fingerprint, remove_leftovers, tidy
+from roadseg.media.writing import write_lines
 
 __all__ = ["PropagatedSet", "offset_name", "read_truth", "written_space"]
 
@@ -211,12 +212,9 @@ class PropagatedSet:
         pairs = [entry.facts for entry in entries]
         names = sorted({int(pair["offset"]) for pair in pairs})
         for offset in names:
-            lines = [f"{pair['image']}\t{pair['label']}\n" for pair in pairs if pair["offset"] == offset]
-            # Names of files need not be UTF-8.
-            text = "".join(lines).encode("utf-8", "surrogateescape")
-            write_bytes(self.out / "lists" / f"{offset_name(offset)}.txt", text)
-        lines = [f"{json.dumps(pair, ensure_ascii=True)}\n" for pair in pairs]
-        write_text(self.out / "provenance.jsonl", "".join(lines))
+            lines = [f"{pair['image']}\t{pair['label']}" for pair in pairs if pair["offset"] == offset]
+            write_lines(self.out / "lists" / f"{offset_name(offset)}.txt", lines)
+        write_lines(self.out / "provenance.jsonl", (json.dumps(pair) for pair in pairs))
         if pairs:
             write_text(self.out / "data.yaml", self._yaml([offset_name(offset) for offset in names]))
         return pairs

@@ -5,7 +5,7 @@ import json
 import math
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from roadseg.errors import OutputError
 
-__all__ = ["atomic_path", "free_disk", "write_bytes", "write_json", "write_text"]
+__all__ = ["atomic_path", "free_disk", "write_bytes", "write_json", "write_lines", "write_text"]
 
 _FULL = ("the disk is full", "free some space or choose a folder on another disk")
 _NO_FOLDER = ("a part of its path is a file, not a folder", "rename that file or choose another folder")
@@ -83,6 +83,15 @@ def write_text(path: str | Path, text: str) -> None:
         OutputError: See :func:`atomic_path`.
     """
     write_bytes(path, text.encode("utf-8"))
+
+
+def write_lines(path: str | Path, lines: Iterable[str]) -> None:
+    """Write a list atomically, one item per line. Names of files, which need not be UTF-8, keep their bytes.
+
+    Raises:
+        OutputError: See :func:`atomic_path`.
+    """
+    write_bytes(path, "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogateescape"))
 
 
 def write_json(path: str | Path, data: object) -> None:
