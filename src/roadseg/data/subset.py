@@ -27,6 +27,7 @@ from roadseg.data.records import Record
 from roadseg.data.source import Source
 from roadseg.errors import DataError, OutputError, RecipeError
 from roadseg.media import write_text
+from roadseg.media.writing import is_utf8
 
 __all__ = ["LOOKS_FOR", "NAME", "REST", "divide", "open_root", "write_subset"]
 
@@ -234,11 +235,9 @@ def _quoted(text: str) -> str:
     Raises:
         DataError: It is the name of a file or folder that is not UTF-8.
     """
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
+    if not is_utf8(text):
         raise DataError(
             f"the name {text!r} is not UTF-8, so that a YAML file cannot hold it",
             remedy="rename the picture with its label, or the folder",
-        ) from error
+        )
     return json.dumps(text, ensure_ascii=False)

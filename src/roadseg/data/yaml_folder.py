@@ -35,6 +35,7 @@ from roadseg.data.records import Record
 from roadseg.data.source import Source, list_images
 from roadseg.data.yaml_labels import read_labels
 from roadseg.errors import DataError
+from roadseg.media.writing import is_utf8
 
 __all__ = ["LOOKS_FOR", "NAME", "open_root"]
 
@@ -278,7 +279,7 @@ def _existing(name: str, file: Path, base: Path, number: int) -> Path:
     """Return the file that a line of a list names."""
     candidates = [_joined(root, name) for root in (file.parent, base)]
     found = next((path for path in candidates if path.is_file()), None)
-    if found is None and not _is_utf8(name):
+    if found is None and not is_utf8(name):
         raise DataError(
             f"cannot be read as a list of images: line {number} is not UTF-8",
             where=file,
@@ -291,11 +292,3 @@ def _existing(name: str, file: Path, base: Path, number: int) -> Path:
             remedy=f"paths are relative to {file.parent} or {base}",
         )
     return found
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -13,7 +13,7 @@ import numpy as np
 
 from roadseg.errors import OutputError
 
-__all__ = ["atomic_path", "free_disk", "write_bytes", "write_json", "write_lines", "write_text"]
+__all__ = ["atomic_path", "free_disk", "is_utf8", "write_bytes", "write_json", "write_lines", "write_text"]
 
 _FULL = ("the disk is full", "free some space or choose a folder on another disk")
 _NO_FOLDER = ("a part of its path is a file, not a folder", "rename that file or choose another folder")
@@ -76,6 +76,15 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether a text can be written as UTF-8: not all names of files can."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def write_text(path: str | Path, text: str) -> None:
     r"""Write text atomically, UTF-8 with ``\n`` at line ends on every system.
 
@@ -110,9 +119,7 @@ def write_json(path: str | Path, data: object) -> None:
     """
     plain = _plain(data)
     text = json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
+    if not is_utf8(text):
         text = json.dumps(plain, indent=2, allow_nan=False)
     write_text(path, text + "\n")
 
